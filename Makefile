@@ -1,0 +1,37 @@
+# Every target sets up what it needs: a machine with Python and make is enough.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: run test check demo bench format clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+run: $(READY)     ## serve on http://127.0.0.1:8000 with the example flow registered
+	$(BIN)/flowmgr serve --flows examples/flow123.json
+
+test: $(READY)    ## the whole test suite, on asyncio, uvloop and trio
+	$(BIN)/python -m pytest
+
+check: $(READY)   ## formatting, lint, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: $(READY)    ## a tour through a real server, on both backends
+	$(BIN)/python examples/demo.py
+
+bench: $(READY)   ## speed and memory, each as a ratio to a baseline of the same run
+	$(BIN)/python -m tests.benchmarks
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,122 @@
+"""The context that messages carry: an immutable mapping from text to JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from actors.values import decode_value
+
+_encode_key = msgspec.json.Encoder().encode
+
+
+class Context(Mapping[str, Any]):
+    """An immutable mapping of the values that an execution has so far.
+
+    Values are kept as JSON and decoded on first access, so what a task gets is its own copy:
+    changing it changes nothing for anyone else, just as after a recovery. ``dict(context)`` is a
+    plain dict.
+
+    Contexts share one append-only log of entries, and each sees only its first ``_size`` ones.
+    Extending the newest context is therefore O(1) whatever its size; extending an older one
+    copies.
+    """
+
+    __slots__ = ("_decoded", "_log", "_size")
+
+    def __init__(self, values: Mapping[str, msgspec.Raw] | None = None) -> None:
+        self._log: Final = _Log()
+        for key, data in (values or {}).items():
+            self._log.append(key, data)
+        self._size: Final = len(self._log.entries)
+        self._decoded: dict[str, Any] | None = None
+
+    @classmethod
+    def _view(cls, log: _Log, size: int) -> Context:
+        view = cls.__new__(cls)
+        view._log = log  # type: ignore[misc]  # this is the other constructor
+        view._size = size  # type: ignore[misc]
+        view._decoded = None
+        return view
+
+    @classmethod
+    def from_json(cls, data: bytes | msgspec.Raw) -> Context:
+        """Read a JSON object.
+
+        Raises:
+            msgspec.DecodeError: *data* is not JSON; its subclass ValidationError: not an object.
+        """
+        return cls(_decode_object(data))
+
+    def extended(self, key: str, data: msgspec.Raw) -> Context:
+        """Return a context that has *data* (JSON) under *key* as well; this one stays as it is."""
+        log = self._log
+        if len(log.entries) != self._size:  # someone else has extended this context already
+            return Context({**self.raw(), key: data})
+        log.append(key, data)
+        return Context._view(log, self._size + 1)
+
+    def raw(self) -> dict[str, msgspec.Raw]:
+        """Return the values as the JSON that they are kept in, keys in order of first appearance."""
+        return dict(self._log.entries[: self._size])
+
+    def to_json(self) -> bytes:
+        """Return the context as one JSON object."""
+        pairs = [_encode_key(key) + b":" + bytes(data) for key, data in self.raw().items()]
+        return b"{" + b",".join(pairs) + b"}"
+
+    def get_raw(self, key: str) -> msgspec.Raw | None:
+        """Return the JSON under *key*, or None."""
+        positions = self._log.positions.get(key, ())
+        for position in reversed(positions):
+            if position < self._size:
+                return self._log.entries[position][1]
+        return None
+
+    def __getitem__(self, key: str) -> Any:
+        if self._decoded is None:
+            self._decoded = {}
+        elif key in self._decoded:
+            return self._decoded[key]
+        data = self.get_raw(key)
+        if data is None:
+            raise KeyError(key)
+        value = self._decoded[key] = decode_value(data)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw())
+
+    def __len__(self) -> int:
+        return len(self.raw())
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self.get_raw(key) is not None
+
+    def __setitem__(self, key: str, value: object) -> None:
+        msg = f"the context is read-only: return {key!r} as part of the task's result instead"
+        raise TypeError(msg)
+
+    def __repr__(self) -> str:
+        return f"Context({dict(self)!r})"
+
+
+class _Log:
+    """Entries in the order in which they were written, and where each key was written."""
+
+    __slots__ = ("entries", "positions")
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, msgspec.Raw]] = []
+        self.positions: dict[str, tuple[int, ...]] = {}
+
+    def append(self, key: str, data: msgspec.Raw) -> None:
+        position = len(self.entries)
+        earlier = self.positions.get(key)
+        self.positions[key] = (position,) if earlier is None else (*earlier, position)
+        self.entries.append((key, data))
+
+
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -1,0 +1,142 @@
+"""What is recorded about an execution: facts, in the past tense.
+
+Events are what the journal keeps, so they are read by later versions of this program: a field may
+be added with a default, and none is ever renamed, removed or given another meaning.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.outcome import ErrorInfo, Outcome, StopKind
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
+    """A recorded fact.
+
+    Attributes:
+        at: when it was recorded: seconds since 1970-01-01 UTC.
+    """
+
+    at: float
+
+
+class ExecutionStarted(Event, tag=True):
+    """An execution was accepted. Its flow version is pinned from here on.
+
+    Attributes:
+        flow_id: the flow's id.
+        flow_version: its version; 0 for an inline flow.
+        start_task: the task it begins with.
+        context: the client's context, a JSON object.
+        definition: the definition of an inline flow, as JSON; None for a registered one.
+    """
+
+    flow_id: str
+    flow_version: int
+    start_task: str
+    context: msgspec.Raw
+    definition: msgspec.Raw | None = None
+
+
+class TaskStarted(Event, tag=True):
+    """A task's attempt began.
+
+    Attributes:
+        task: the task's name.
+        visit: how many times the execution has come to this task, from 1.
+        attempt: which attempt of this visit it is, from 1.
+    """
+
+    task: str
+    visit: int = 1
+    attempt: int = 1
+
+
+class TaskFinished(Event, tag=True):
+    """A task ended by itself: its activity returned or raised."""
+
+    task: str
+    visit: int
+    attempt: int
+    outcome: Outcome
+
+
+class TransitionTaken(Event, tag=True):
+    """The conditions were applied to a finished task.
+
+    Attributes:
+        source: the finished task.
+        condition: the condition that decided; None when the task has none.
+        matched: whether the outcome was the one that the condition names.
+        target: the next task, or "end".
+    """
+
+    source: str
+    condition: str | None
+    matched: bool
+    target: str
+
+
+class CancelRequested(Event, tag=True):
+    """Someone asked for the execution to be cancelled. What follows is stopping, not routing."""
+
+    reason: str | None = None
+
+
+class TaskStopped(Event, tag=True):
+    """An attempt ended because its execution was cancelled: one line of the receipt.
+
+    Attributes:
+        task: the task's name.
+        attempt: the attempt's number.
+        how: how it ended.
+        seconds: from the request to cancel until it had ended.
+        error: what its clean-up raised, if it did.
+    """
+
+    task: str
+    attempt: int
+    how: StopKind
+    seconds: float
+    error: ErrorInfo | None = None
+
+
+class ExecutionCompleted(Event, tag=True):
+    """The execution ended, and its last task succeeded."""
+
+
+class ExecutionFailed(Event, tag=True):
+    """The execution ended because a task failed and nothing was to follow, or a rule was broken.
+
+    Attributes:
+        error: what went wrong.
+        task: the task it went wrong in.
+    """
+
+    error: ErrorInfo
+    task: str
+
+
+class ExecutionCancelled(Event, tag=True):
+    """The execution is cancelled: nothing of it is running any more.
+
+    The exception is what a `TaskStopped` before it names as abandoned.
+    """
+
+
+ExecutionEvent = (
+    ExecutionStarted
+    | TaskStarted
+    | TaskFinished
+    | TransitionTaken
+    | CancelRequested
+    | TaskStopped
+    | ExecutionCompleted
+    | ExecutionFailed
+    | ExecutionCancelled
+)
+"""The closed union of what a journal may hold."""
+
+TERMINAL = (ExecutionCompleted, ExecutionFailed, ExecutionCancelled)
+"""The events that end an execution. Exactly one of them is the last event of an ended one."""

@@ -1,0 +1,81 @@
+"""How an attempt ended: an outcome (success or failure), or a stop that was asked for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+OutcomeStatus = Literal["success", "failure"]
+
+StopKind = Literal["stopped", "finished", "killed", "abandoned"]
+"""How an attempt ended when its execution was cancelled.
+
+``stopped``: at a checkpoint, its ``finally`` blocks have run. ``finished``: it ended by itself
+before the cancellation reached it. ``killed``: its process was. ``abandoned``: it was still
+running when the grace was over; whatever it returns later is ignored.
+"""
+
+NULL = msgspec.Raw(b"null")
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, gc=False):
+    """What went wrong: the type's name and a sentence. Never a traceback, never a live exception."""
+
+    type: str
+    message: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The outcome of a task attempt.
+
+    Attributes:
+        status: whether the activity returned (success) or raised (failure).
+        seconds: how long the attempt took, by the monotonic clock.
+        data: the result as JSON; ``null`` after a failure.
+        error: what went wrong; None after a success.
+    """
+
+    status: OutcomeStatus
+    seconds: float
+    data: msgspec.Raw = NULL
+    error: ErrorInfo | None = None
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the attempt failed."""
+        return self.status == "failure"
+
+
+def describe_error(error: BaseException) -> ErrorInfo:
+    """Describe *error* without ever raising: user exceptions may have a broken ``__str__``.
+
+    An exception group is described by its first leaves, as "2 errors: ValueError: x; KeyError: y".
+    """
+    try:
+        if isinstance(error, BaseExceptionGroup):
+            leaves = _leaves(error)
+            listed = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves[:5])
+            message = f"{len(leaves)} error{'s'[: len(leaves) != 1]}: {listed}"
+        else:
+            message = str(error)
+        message = message.encode("utf-8", "backslashreplace").decode()[:MAX_MESSAGE]
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        message = "(the error's own text could not be made)"
+    return ErrorInfo(type(error).__name__, message)
+
+
+MAX_MESSAGE = 4096
+"""Characters of an error message that are kept."""
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        error = pending.pop()
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(reversed(error.exceptions))
+        else:
+            leaves.append(error)
+    return leaves

@@ -1,0 +1,59 @@
+"""The plan: a flow compiled into what the runtime needs to run it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from actors.outcome import OutcomeStatus
+from actors.ports import ActivityRunner
+
+END: Final = "end"
+"""The target that ends an execution. It is not a task."""
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """Where to go after a task.
+
+    An outcome equal to `outcome` leads to `on_match`, any other to `otherwise`.
+    """
+
+    name: str
+    outcome: OutcomeStatus
+    on_match: str
+    otherwise: str
+
+
+class PlannedTask(msgspec.Struct, frozen=True):
+    """A task, ready to run.
+
+    Attributes:
+        name: the task's name in its flow.
+        result_key: the context key of its result.
+        runner: runs the task's activity.
+        conditions: the conditions that have this task as their source, in the flow's order.
+    """
+
+    name: str
+    result_key: str
+    runner: ActivityRunner
+    conditions: tuple[Condition, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A flow version, compiled.
+
+    Attributes:
+        flow_id: the flow's id.
+        flow_version: its version, from 1; 0 for an inline flow that is not registered.
+        start_task: where an execution begins.
+        tasks: every task by its name. Every target of a condition is a key of it, or `END`.
+        max_visits: how often one task may run in an execution.
+    """
+
+    flow_id: str
+    flow_version: int
+    start_task: str
+    tasks: dict[str, PlannedTask]
+    max_visits: int = 1

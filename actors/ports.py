@@ -1,0 +1,90 @@
+"""What the runtime asks of the world around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from actors.context import Context
+from actors.events import Event
+from actors.outcome import StopKind
+
+Acknowledge = Callable[[Exception | None], None]
+"""Called in the event loop's thread: with None when a batch is durable, or with why it is not."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Events of one execution that become durable together, or not at all.
+
+    Attributes:
+        execution_id: whose events these are.
+        first_seq: the position of the first event in the execution's log, from 1. A journal
+            refuses a batch that does not continue the log it has.
+        events: the events, in order.
+    """
+
+    execution_id: str
+    first_seq: int
+    events: tuple[Event, ...]
+
+
+class Journal(Protocol):
+    """Where the runtime records what happens. Reading back is the engine's business."""
+
+    def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
+        """Make *batch* durable, then call *acknowledge* exactly once.
+
+        Not a coroutine: no task waits for it, so cancelling one never leaves the fate of a batch
+        unknown. *acknowledge* may be called before this returns (the in-memory journal does).
+        Batches of one execution become durable in the order in which they were appended.
+        """
+
+
+class Clock(Protocol):
+    """The time, so that tests can make their own."""
+
+    def now(self) -> float:
+        """Return the wall-clock time: seconds since 1970-01-01 UTC. For records, never durations."""
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that never steps back. For durations."""
+
+
+class Attempt:
+    """One attempt of a task: what an activity runner is given.
+
+    Attributes:
+        execution_id: the execution it belongs to.
+        task: the task's name.
+        number: which attempt of the task this is, from 1.
+        context: the values that the execution has so far.
+        grace: seconds that a cancelled attempt has for its clean-up.
+        stop_kind: how the attempt stopped, if it was cancelled; a runner that stops it in another
+            way than at a checkpoint says so here before it lets the cancellation through.
+    """
+
+    __slots__ = ("context", "execution_id", "grace", "number", "stop_kind", "task")
+
+    def __init__(
+        self, execution_id: str, task: str, number: int, context: Context, grace: float
+    ) -> None:
+        self.execution_id = execution_id
+        self.task = task
+        self.number = number
+        self.context = context
+        self.grace = grace
+        self.stop_kind: StopKind = "stopped"
+
+
+class ActivityRunner(Protocol):
+    """Runs an activity: in the host task, in a thread, in a process."""
+
+    async def run(self, attempt: Attempt) -> bytes:
+        """Run the activity once and return its result, encoded by `actors.values.encode_value`.
+
+        Whatever the activity raises comes out of here. When cancelled, it returns only after the
+        activity's code has stopped running: it lets the cancellation through, after setting
+        `Attempt.stop_kind` if "stopped" is not the word for it.
+        """

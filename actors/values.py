@@ -1,0 +1,87 @@
+"""What may pass from one task to the next: JSON, exactly, or a clear refusal.
+
+A task always receives what a recovery would read back, that is ``decode(encode(result))`` of the
+task before it. A value that JSON would change silently (NaN to null, a set to a list, bytes to
+base64, the key 1 to "1") is therefore refused where it appears.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+MAX_DEPTH = 64
+"""Levels of nesting that a value may have; deeper ones are refused."""
+
+_PLAIN = frozenset({str, int, bool, type(None)})
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class ValueRefusedError(ValueError):
+    """The value is not JSON, or JSON would change it. The message names the place and the rule."""
+
+
+def encode_value(value: Any) -> bytes:
+    """Encode *value* as JSON whose decoding is equal to it.
+
+    Args:
+        value: text, numbers, booleans, None, lists and tuples (a tuple is read back as a list),
+            mappings with text keys, and whatever msgspec encodes as an object, as text or as a
+            number: structs, dataclasses, datetimes, UUIDs, enums, decimals.
+
+    Returns:
+        UTF-8 JSON without spaces.
+
+    Raises:
+        ValueRefusedError: for NaN and infinity, sets, bytes, keys that are not text, types that
+            JSON does not have, integers too long to write and nesting deeper than `MAX_DEPTH`.
+    """
+    if type(value) not in _PLAIN:
+        _refuse_what_json_changes(value, 0, "result")
+    try:
+        return _encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        msg = f"the result cannot be written as JSON: {error}"
+        raise ValueRefusedError(msg) from error
+
+
+def decode_value(data: bytes | msgspec.Raw) -> Any:
+    """Decode what `encode_value` wrote. Every call makes a new value that is the caller's own."""
+    return _decode(data)
+
+
+def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
+    if depth > MAX_DEPTH:
+        msg = f"the result is nested deeper than {MAX_DEPTH} levels; return a flatter value"
+        raise ValueRefusedError(msg)
+    kind = type(value)
+    if kind is dict or isinstance(value, dict):
+        for key, item in value.items():
+            if type(key) is not str and not isinstance(key, str):
+                msg = f"{where} has the key {key!r}: keys in JSON are text; use str({key!r})"
+                raise ValueRefusedError(msg)
+            if type(item) not in _PLAIN:
+                _refuse_what_json_changes(item, depth + 1, f"{where}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for position, item in enumerate(value):
+            if type(item) not in _PLAIN:
+                _refuse_what_json_changes(item, depth + 1, f"{where}[{position}]")
+    elif kind is float:
+        if not math.isfinite(value):
+            msg = f"{where} is {value}: JSON has no such number; return None or text instead"
+            raise ValueRefusedError(msg)
+    elif isinstance(value, (set, frozenset)):
+        msg = f"{where} is a set: JSON has none; return sorted(...) or list(...) of it"
+        raise ValueRefusedError(msg)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        msg = f"{where} is bytes: JSON has none; decode it to text, or encode it as base64 yourself"
+        raise ValueRefusedError(msg)
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            _refuse_what_json_changes(getattr(value, name), depth + 1, f"{where}.{name}")
+    elif hasattr(kind, "__dataclass_fields__"):
+        for name in kind.__dataclass_fields__:
+            _refuse_what_json_changes(getattr(value, name, None), depth + 1, f"{where}.{name}")

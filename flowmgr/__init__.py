@@ -1,0 +1,1 @@
+"""The flow language, the engine and its journal."""

@@ -1,0 +1,1 @@
+"""The REST surface, the servers and the command line."""
