@@ -1,0 +1,126 @@
+"""The errors that flowmgr raises, by whose fault it is.
+
+FlowmgrError
+├── InputError                      the caller's: what was given is not acceptable
+│   ├── DocumentError               not JSON, or JSON that cannot be read exactly
+│   ├── DefinitionError             a flow definition with problems, all of them listed
+│   ├── ContextError                a context that is too large, too deep or not an object
+│   └── ActivityDeclarationError    a function that cannot be an activity
+├── NotFoundError                   the caller's: nothing has this id
+│   ├── FlowNotFoundError
+│   └── ExecutionNotFoundError
+├── ConflictError                   the caller's: not in this state
+│   ├── ExecutionEndedError
+│   └── FlowExistsError
+├── EngineClosedError               nobody's: the engine is stopping, or has stopped
+├── JournalError                    the storage's
+└── InternalError                   ours: a bug
+
+A task whose activity raises is not an error of flowmgr: it is a failure, recorded with its type and
+message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a document, or worth a warning.
+
+    Attributes:
+        pointer: where, as a JSON Pointer (RFC 6901) into the document as it was sent.
+        code: which rule, as a word that programs can rely on.
+        message: what is wrong, in a sentence that names the thing.
+        hint: the way out, if there is one to name.
+    """
+
+    pointer: str
+    code: str
+    message: str
+    hint: str | None = None
+
+
+class FlowmgrError(Exception):
+    """What all errors of flowmgr have in common."""
+
+
+class InputError(FlowmgrError):
+    """What was given is not acceptable.
+
+    Attributes:
+        problems: what is wrong with it, place by place.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class DocumentError(InputError):
+    """The text is not JSON, or cannot be read exactly (duplicate keys, NaN, too deep)."""
+
+
+class DefinitionError(InputError):
+    """A flow definition has problems."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first, more = problems[0], len(problems) - 1
+        rest = f" (and {more} more problem{'s'[: more != 1]})" if more else ""
+        super().__init__(f"{first.message}{rest}", problems)
+
+
+class ContextError(InputError):
+    """The context given to an execution is not acceptable."""
+
+
+class ActivityDeclarationError(InputError):
+    """A function cannot be an activity, or two activities have one name."""
+
+
+class NotFoundError(FlowmgrError):
+    """Nothing has this id."""
+
+
+class FlowNotFoundError(NotFoundError):
+    """No flow has this id, or it has no such version."""
+
+    def __init__(self, flow_id: str, version: int | None = None) -> None:
+        which = "" if version is None else f" has no version {version}, or it"
+        super().__init__(f"Flow '{flow_id}'{which} was not found")
+        self.flow_id = flow_id
+        self.version = version
+
+
+class ExecutionNotFoundError(NotFoundError):
+    """No execution has this id."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(f"Execution '{execution_id}' was not found")
+        self.execution_id = execution_id
+
+
+class ConflictError(FlowmgrError):
+    """The thing is there, but not in a state that allows this."""
+
+
+class ExecutionEndedError(ConflictError):
+    """The execution has ended, so this can no longer be done to it."""
+
+
+class FlowExistsError(ConflictError):
+    """A flow has this id already, and the caller asked for a new one."""
+
+
+class EngineClosedError(FlowmgrError):
+    """The engine is stopping or has stopped: it takes no new work."""
+
+
+class JournalError(FlowmgrError):
+    """The journal could not record or read back what it should."""
+
+
+class InternalError(FlowmgrError):
+    """A bug in flowmgr."""
