@@ -26,20 +26,18 @@ class Context(Mapping[str, Any]):
 
     __slots__ = ("_decoded", "_log", "_size")
 
-    def __init__(self, values: Mapping[str, msgspec.Raw] | None = None) -> None:
-        self._log: Final = _Log()
-        for key, data in (values or {}).items():
-            self._log.append(key, data)
-        self._size: Final = len(self._log.entries)
+    def __init__(self, log: _Log | None = None, size: int = 0) -> None:
+        self._log: Final = log or _Log()
+        self._size: Final = size
         self._decoded: dict[str, Any] | None = None
 
     @classmethod
-    def _view(cls, log: _Log, size: int) -> Context:
-        view = cls.__new__(cls)
-        view._log = log  # type: ignore[misc]  # this is the other constructor
-        view._size = size  # type: ignore[misc]
-        view._decoded = None
-        return view
+    def of(cls, values: Mapping[str, msgspec.Raw]) -> Context:
+        """Return a context of *values*, which are JSON."""
+        log = _Log()
+        for key, data in values.items():
+            log.append(key, data)
+        return cls(log, len(values))
 
     @classmethod
     def from_json(cls, data: bytes | msgspec.Raw) -> Context:
@@ -48,18 +46,18 @@ class Context(Mapping[str, Any]):
         Raises:
             msgspec.DecodeError: *data* is not JSON; its subclass ValidationError: not an object.
         """
-        return cls(_decode_object(data))
+        return cls.of(_decode_object(data))
 
     def extended(self, key: str, data: msgspec.Raw) -> Context:
         """Return a context that has *data* (JSON) under *key* as well; this one stays as it is."""
         log = self._log
         if len(log.entries) != self._size:  # someone else has extended this context already
-            return Context({**self.raw(), key: data})
+            return Context.of({**self.raw(), key: data})
         log.append(key, data)
-        return Context._view(log, self._size + 1)
+        return Context(log, self._size + 1)
 
     def raw(self) -> dict[str, msgspec.Raw]:
-        """Return the values as the JSON that they are kept in, keys in order of first appearance."""
+        """Return the values as the JSON that they are kept in, in order of first appearance."""
         return dict(self._log.entries[: self._size])
 
     def to_json(self) -> bytes:

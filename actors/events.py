@@ -11,7 +11,7 @@ import msgspec
 from actors.outcome import ErrorInfo, Outcome, StopKind
 
 
-class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
+class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, gc=False):
     """A recorded fact.
 
     Attributes:
@@ -21,7 +21,7 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
     at: float
 
 
-class ExecutionStarted(Event, tag=True):
+class ExecutionStarted(Event, tag=True, frozen=True, kw_only=True):
     """An execution was accepted. Its flow version is pinned from here on.
 
     Attributes:
@@ -39,7 +39,7 @@ class ExecutionStarted(Event, tag=True):
     definition: msgspec.Raw | None = None
 
 
-class TaskStarted(Event, tag=True):
+class TaskStarted(Event, tag=True, frozen=True, kw_only=True):
     """A task's attempt began.
 
     Attributes:
@@ -53,7 +53,7 @@ class TaskStarted(Event, tag=True):
     attempt: int = 1
 
 
-class TaskFinished(Event, tag=True):
+class TaskFinished(Event, tag=True, frozen=True, kw_only=True):
     """A task ended by itself: its activity returned or raised."""
 
     task: str
@@ -62,7 +62,7 @@ class TaskFinished(Event, tag=True):
     outcome: Outcome
 
 
-class TransitionTaken(Event, tag=True):
+class TransitionTaken(Event, tag=True, frozen=True, kw_only=True):
     """The conditions were applied to a finished task.
 
     Attributes:
@@ -78,13 +78,13 @@ class TransitionTaken(Event, tag=True):
     target: str
 
 
-class CancelRequested(Event, tag=True):
+class CancelRequested(Event, tag=True, frozen=True, kw_only=True):
     """Someone asked for the execution to be cancelled. What follows is stopping, not routing."""
 
     reason: str | None = None
 
 
-class TaskStopped(Event, tag=True):
+class TaskStopped(Event, tag=True, frozen=True, kw_only=True):
     """An attempt ended because its execution was cancelled: one line of the receipt.
 
     Attributes:
@@ -102,11 +102,11 @@ class TaskStopped(Event, tag=True):
     error: ErrorInfo | None = None
 
 
-class ExecutionCompleted(Event, tag=True):
+class ExecutionCompleted(Event, tag=True, frozen=True, kw_only=True):
     """The execution ended, and its last task succeeded."""
 
 
-class ExecutionFailed(Event, tag=True):
+class ExecutionFailed(Event, tag=True, frozen=True, kw_only=True):
     """The execution ended because a task failed and nothing was to follow, or a rule was broken.
 
     Attributes:
@@ -118,7 +118,7 @@ class ExecutionFailed(Event, tag=True):
     task: str
 
 
-class ExecutionCancelled(Event, tag=True):
+class ExecutionCancelled(Event, tag=True, frozen=True, kw_only=True):
     """The execution is cancelled: nothing of it is running any more.
 
     The exception is what a `TaskStopped` before it names as abandoned.

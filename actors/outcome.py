@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+
+from actors.values import decode_value
 
 OutcomeStatus = Literal["success", "failure"]
 
@@ -20,13 +22,13 @@ NULL = msgspec.Raw(b"null")
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, gc=False):
-    """What went wrong: the type's name and a sentence. Never a traceback, never a live exception."""
+    """What went wrong: the type's name and a sentence; neither a traceback nor an exception."""
 
     type: str
     message: str
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The outcome of a task attempt.
 
     Attributes:
@@ -46,12 +48,31 @@ class Outcome(msgspec.Struct, frozen=True):
         """Whether the attempt failed."""
         return self.status == "failure"
 
+    @property
+    def value(self) -> Any:
+        """The result as a plain value of the caller's own; None after a failure."""
+        return decode_value(self.data)
+
+
+class ReportedError(Exception):
+    """An error that was raised elsewhere, in another process, and of which only this is known.
+
+    Attributes:
+        info: how it was described where it was raised; `describe_error` returns it as it is.
+    """
+
+    def __init__(self, info: ErrorInfo) -> None:
+        super().__init__(f"{info.type}: {info.message}")
+        self.info = info
+
 
 def describe_error(error: BaseException) -> ErrorInfo:
     """Describe *error* without ever raising: user exceptions may have a broken ``__str__``.
 
     An exception group is described by its first leaves, as "2 errors: ValueError: x; KeyError: y".
     """
+    if isinstance(error, ReportedError):
+        return error.info
     try:
         if isinstance(error, BaseExceptionGroup):
             leaves = _leaves(error)

@@ -30,13 +30,11 @@ class PlannedTask(msgspec.Struct, frozen=True):
 
     Attributes:
         name: the task's name in its flow.
-        result_key: the context key of its result.
         runner: runs the task's activity.
         conditions: the conditions that have this task as their source, in the flow's order.
     """
 
     name: str
-    result_key: str
     runner: ActivityRunner
     conditions: tuple[Condition, ...] = ()
 

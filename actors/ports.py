@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -46,13 +46,13 @@ class Clock(Protocol):
     """The time, so that tests can make their own."""
 
     def now(self) -> float:
-        """Return the wall-clock time: seconds since 1970-01-01 UTC. For records, never durations."""
+        """Return the wall-clock time, seconds since 1970-01-01 UTC: for records, not durations."""
 
     def monotonic(self) -> float:
         """Return seconds on a clock that never steps back. For durations."""
 
 
-class Attempt:
+class Attempt(msgspec.Struct):
     """One attempt of a task: what an activity runner is given.
 
     Attributes:
@@ -65,17 +65,12 @@ class Attempt:
             way than at a checkpoint says so here before it lets the cancellation through.
     """
 
-    __slots__ = ("context", "execution_id", "grace", "number", "stop_kind", "task")
-
-    def __init__(
-        self, execution_id: str, task: str, number: int, context: Context, grace: float
-    ) -> None:
-        self.execution_id = execution_id
-        self.task = task
-        self.number = number
-        self.context = context
-        self.grace = grace
-        self.stop_kind: StopKind = "stopped"
+    execution_id: str
+    task: str
+    number: int
+    context: Context
+    grace: float
+    stop_kind: StopKind = "stopped"
 
 
 class ActivityRunner(Protocol):

@@ -57,10 +57,9 @@ def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
     if depth > MAX_DEPTH:
         msg = f"the result is nested deeper than {MAX_DEPTH} levels; return a flatter value"
         raise ValueRefusedError(msg)
-    kind = type(value)
-    if kind is dict or isinstance(value, dict):
+    if isinstance(value, dict):
         for key, item in value.items():
-            if type(key) is not str and not isinstance(key, str):
+            if not isinstance(key, str):
                 msg = f"{where} has the key {key!r}: keys in JSON are text; use str({key!r})"
                 raise ValueRefusedError(msg)
             if type(item) not in _PLAIN:
@@ -69,19 +68,22 @@ def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
         for position, item in enumerate(value):
             if type(item) not in _PLAIN:
                 _refuse_what_json_changes(item, depth + 1, f"{where}[{position}]")
-    elif kind is float:
-        if not math.isfinite(value):
-            msg = f"{where} is {value}: JSON has no such number; return None or text instead"
-            raise ValueRefusedError(msg)
+    else:
+        _refuse_object_or_scalar(value, depth, where)
+
+
+def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        msg = f"{where} is {value}: JSON has no such number; return None or text instead"
     elif isinstance(value, (set, frozenset)):
         msg = f"{where} is a set: JSON has none; return sorted(...) or list(...) of it"
-        raise ValueRefusedError(msg)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         msg = f"{where} is bytes: JSON has none; decode it to text, or encode it as base64 yourself"
-        raise ValueRefusedError(msg)
-    elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            _refuse_what_json_changes(getattr(value, name), depth + 1, f"{where}.{name}")
-    elif hasattr(kind, "__dataclass_fields__"):
-        for name in kind.__dataclass_fields__:
+    else:
+        fields = getattr(value, "__struct_fields__", None) or getattr(
+            value, "__dataclass_fields__", ()
+        )
+        for name in fields:
             _refuse_what_json_changes(getattr(value, name, None), depth + 1, f"{where}.{name}")
+        return
+    raise ValueRefusedError(msg)

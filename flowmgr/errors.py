@@ -13,6 +13,7 @@ FlowmgrError
 │   ├── ExecutionEndedError
 │   └── FlowExistsError
 ├── EngineClosedError               nobody's: the engine is stopping, or has stopped
+├── EngineBusyError                 nobody's: as much is live as may be
 ├── JournalError                    the storage's
 └── InternalError                   ours: a bug
 
@@ -116,6 +117,10 @@ class FlowExistsError(ConflictError):
 
 class EngineClosedError(FlowmgrError):
     """The engine is stopping or has stopped: it takes no new work."""
+
+
+class EngineBusyError(FlowmgrError):
+    """As many executions are live as may be; there is room again when some have ended."""
 
 
 class JournalError(FlowmgrError):

@@ -1,0 +1,124 @@
+"""What every actor is: private state, a mailbox, one message at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+
+import anyio
+
+if TYPE_CHECKING:
+    from actors.dispatcher import Dispatcher
+
+M = TypeVar("M")
+
+
+class MailboxFullError(Exception):
+    """The actor has as much mail as it may have; the sender has to wait or to give up."""
+
+
+class Actor(Generic[M]):
+    """An actor that handles its messages without waiting.
+
+    Subclasses implement `receive`. Nothing but messages goes in: whoever holds an actor calls
+    `send` and nothing else. Messages are handled one at a time, in the order of their arrival, by
+    whoever runs the dispatcher at that moment.
+
+    A mailbox is bounded. The bound is not for waiting at (two actors that wait for each other's
+    mailbox would do so for ever) but for refusing at: inside an execution no actor ever has more
+    than a handful of messages, so the bound is met only by callers from outside.
+    """
+
+    __slots__ = ("_dispatcher", "_mailbox", "is_scheduled")
+
+    MAILBOX_BOUND: ClassVar[int] = 1024
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._mailbox: deque[M] = deque()
+        self.is_scheduled = False  # the dispatcher's: whether it has this actor in a queue
+
+    def send(self, message: M) -> None:
+        """Put *message* into the mailbox and have it handled; not a checkpoint.
+
+        Raises:
+            MailboxFullError: the mailbox holds `MAILBOX_BOUND` messages.
+        """
+        if len(self._mailbox) >= self.MAILBOX_BOUND:
+            msg = f"the mailbox of {type(self).__name__} holds {self.MAILBOX_BOUND} messages"
+            raise MailboxFullError(msg)
+        self._mailbox.append(message)
+        if not self.is_scheduled:
+            self._dispatcher.schedule(self)
+
+    def handle_mail(self) -> None:
+        """Handle every message that is there; for the dispatcher."""
+        mailbox = self._mailbox
+        while mailbox:
+            self.receive(mailbox.popleft())
+
+    def receive(self, message: M) -> None:
+        """Handle one message. Must not wait, and must not raise."""
+        raise NotImplementedError
+
+
+class HostedActor(Generic[M]):
+    """An actor that waits while it handles its message, and so needs the host task.
+
+    It handles one message in its life, so its mailbox has one place. Subclasses implement `run`.
+    """
+
+    __slots__ = ("_dispatcher", "_message")
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._message: M | None = None
+
+    def send(self, message: M) -> None:
+        """Give the actor its message and have it run; not a checkpoint.
+
+        Raises:
+            MailboxFullError: it has been given one already.
+        """
+        if self._message is not None:
+            msg = f"{type(self).__name__} handles one message and has it already"
+            raise MailboxFullError(msg)
+        self._message = message
+        self._dispatcher.schedule_hosted(self)
+
+    async def run(self) -> None:
+        """Handle the message, in the host task. Must not raise."""
+        raise NotImplementedError
+
+
+class Reply(Generic[M]):
+    """A place for one answer, which a message carries to the actor that is to give it."""
+
+    __slots__ = ("_answer", "_event", "_is_given")
+
+    def __init__(self) -> None:
+        self._answer: M | Exception | None = None
+        self._event: anyio.Event | None = None
+        self._is_given = False
+
+    def give(self, answer: M | Exception) -> None:
+        """Give the answer, or the error that there is instead of one; not a checkpoint."""
+        self._answer = answer
+        self._is_given = True
+        if self._event is not None:
+            self._event.set()
+
+    async def get(self) -> M:
+        """Wait for the answer; a checkpoint only if it is not there yet.
+
+        Cancelling it leaves the answer to nobody; what the actor does is not undone.
+
+        Raises:
+            Exception: the error that was given instead of an answer.
+        """
+        if not self._is_given:
+            self._event = anyio.Event()
+            await self._event.wait()
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return cast("M", self._answer)

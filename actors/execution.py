@@ -1,0 +1,298 @@
+"""The execution supervisor: the one owner of an execution's state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+import anyio
+
+from actors.actor import Actor, Reply
+from actors.dispatcher import Dispatcher
+from actors.events import (
+    CancelRequested,
+    Event,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    TaskFinished,
+    TaskStarted,
+    TaskStopped,
+)
+from actors.messages import (
+    AttemptStopped,
+    CancelExecution,
+    GraceEnded,
+    HostClosed,
+    RunTask,
+    StartExecution,
+    SupervisorMessage,
+    TaskDecided,
+)
+from actors.outcome import ErrorInfo, StopKind, describe_error
+from actors.plan import Plan
+from actors.ports import Batch, Clock, Journal
+from actors.router import RouterActor
+from actors.routing import follow
+from actors.state import ExecutionState, evolve
+from actors.task import TaskActor, TaskEnvironment
+
+logger = logging.getLogger(__name__)
+
+
+class SupervisorHooks:
+    """What a supervisor tells the engine; every call comes from the event loop's thread."""
+
+    def execution_cancelling(self, supervisor: ExecutionSupervisor) -> None:
+        """The cancellation is recorded and the tasks have been told to stop."""
+
+    def execution_ended(self, supervisor: ExecutionSupervisor) -> None:
+        """The terminal event is recorded."""
+
+    def host_closed(self, supervisor: ExecutionSupervisor) -> None:
+        """No code of the execution is running any more."""
+
+    def journal_failed(self, error: Exception) -> None:
+        """The journal could not record what happened."""
+
+
+class ExecutionSupervisor(Actor[SupervisorMessage]):
+    """Owns one execution: decides, has it recorded, applies it, and only then acts on it.
+
+    A message is handled when the journal has everything that was decided before it, so what is in
+    the state is always what a recovery would find. While a batch is on its way the mailbox fills.
+    """
+
+    __slots__ = (
+        "_cancel_requested",
+        "_changed",
+        "_clock",
+        "_ended",
+        "_environment",
+        "_hooks",
+        "_is_waiting",
+        "_journal",
+        "_pending",
+        "_plan",
+        "_reply",
+        "execution_id",
+        "is_host_closed",
+        "state",
+        "stop_host",
+    )
+
+    def __init__(
+        self,
+        execution_id: str,
+        plan: Plan,
+        *,
+        journal: Journal,
+        clock: Clock,
+        grace: float,
+        hooks: SupervisorHooks,
+    ) -> None:
+        super().__init__(Dispatcher())
+        self.execution_id: Final = execution_id
+        self.state: Final = ExecutionState()  # others read it; only `_apply` changes it
+        self.is_host_closed = False
+        self.stop_host: Callable[[], None] = self._dispatcher.close  # the engine sets the real one
+        self._plan = plan
+        self._journal = journal
+        self._clock = clock
+        self._hooks = hooks
+        router = RouterActor(self._dispatcher, self)
+        self._environment = TaskEnvironment(execution_id, self, router, clock, grace)
+        self._pending: tuple[Event, ...] = ()  # what the journal has not acknowledged yet
+        self._reply: Reply[Any] | None = None  # whom to tell when it has
+        self._cancel_requested = 0.0  # on the monotonic clock
+        self._is_waiting = False  # for the journal, which did not acknowledge at once
+        self._changed: anyio.Event | None = None
+        self._ended: anyio.Event | None = None
+
+    async def host(self) -> None:
+        """Run the execution's tasks; the body of its host task.
+
+        Cancelling it stops the task that is running. When it returns, or raises, no code of the
+        execution is running any more.
+        """
+        try:
+            await self._dispatcher.host()
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
+            self._fail_internally(error)
+        finally:
+            self.send(HostClosed())
+
+    async def changed(self) -> None:
+        """Wait until the state changes, or never will again; a checkpoint unless it never will."""
+        if not self.is_over:
+            if self._changed is None:
+                self._changed = anyio.Event()
+            await self._changed.wait()
+
+    async def over(self) -> None:
+        """Wait until the state never changes again; a checkpoint unless it does so already."""
+        if not self.is_over:
+            if self._ended is None:
+                self._ended = anyio.Event()
+            await self._ended.wait()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the execution has ended, or is no longer run without having ended."""
+        return self.state.has_ended or self.is_host_closed
+
+    def handle_mail(self) -> None:
+        """Handle messages, up to the first that has to wait for the journal."""
+        mailbox = self._mailbox
+        while mailbox and not self._pending:
+            message = mailbox.popleft()
+            self._HANDLERS[type(message)](self, message)
+
+    # Deciding: one method a message.
+
+    def _start(self, message: StartExecution) -> None:
+        started = message.started
+        self._reply = message.reply
+        self._record((started, TaskStarted(at=started.at, task=started.start_task)))
+
+    def _task_decided(self, message: TaskDecided) -> None:
+        run = message.run
+        if not self._is_current(run):
+            return
+        at = self._clock.now()
+        finished = TaskFinished(
+            at=at,
+            task=run.task.name,
+            visit=run.visit,
+            attempt=run.attempt,
+            outcome=message.outcome,
+        )
+        if self.state.status == "cancelling":
+            self._record((finished, self._stopped(run.task.name, run.attempt, "finished", at)))
+            return
+        self._record((finished, *follow(self._plan, self.state, finished, message.decision)))
+
+    def _attempt_stopped(self, message: AttemptStopped) -> None:
+        run = message.run
+        if self._is_current(run) and self.state.status == "cancelling":
+            at = self._clock.now()
+            stopped = self._stopped(run.task.name, run.attempt, message.how, at, message.error)
+            self._record((stopped,))
+
+    def _cancel(self, message: CancelExecution) -> None:
+        if self.state.has_ended or self.state.status == "cancelling":
+            message.reply.give(not self.state.has_ended)
+            return
+        self._reply = message.reply
+        self._record((CancelRequested(at=self._clock.now(), reason=message.reason),))
+
+    def _grace_ended(self, _: GraceEnded) -> None:
+        if self.state.status == "cancelling":
+            self._record_cancelled("abandoned")
+
+    def _host_closed(self, _: HostClosed) -> None:
+        self.is_host_closed = True
+        if self.state.status == "cancelling":
+            self._record_cancelled("stopped")
+        self._hooks.host_closed(self)
+        self._notify()
+
+    def _record_cancelled(self, how: StopKind) -> None:
+        at = self._clock.now()
+        running = self.state.running.items()
+        rest = [self._stopped(task, attempt.attempt, how, at) for task, attempt in running]
+        self._record((*rest, ExecutionCancelled(at=at)))
+
+    def _is_current(self, run: RunTask) -> bool:
+        """Whether *run* is what the state says is running; a late report of another is ignored."""
+        running = self.state.running.get(run.task.name)
+        return (
+            running is not None
+            and running.visit == run.visit
+            and running.attempt == run.attempt
+            and not self.state.has_ended
+        )
+
+    def _stopped(
+        self, task: str, attempt: int, how: StopKind, at: float, error: ErrorInfo | None = None
+    ) -> TaskStopped:
+        seconds = self._clock.monotonic() - self._cancel_requested
+        return TaskStopped(at=at, task=task, attempt=attempt, how=how, seconds=seconds, error=error)
+
+    def _fail_internally(self, error: Exception) -> None:
+        logger.error("execution %s: a bug in flowmgr", self.execution_id, exc_info=error)
+        if self.state.has_ended or self._pending:
+            return
+        described = describe_error(error)
+        info = ErrorInfo("InternalError", f"{described.type}: {described.message}")
+        failed = ExecutionFailed(at=self._clock.now(), error=info, task=self.state.current_task)
+        self._record((failed,))
+
+    # Recording, applying and acting, in this order.
+
+    def _record(self, events: tuple[Event, ...]) -> None:
+        self._pending = events
+        batch = Batch(self.execution_id, self.state.seq + 1, events)
+        self._journal.append(batch, self._acknowledged)
+        self._is_waiting = bool(self._pending)
+
+    def _acknowledged(self, error: Exception | None) -> None:
+        events, self._pending = self._pending, ()
+        reply, self._reply = self._reply, None
+        if error is not None:
+            if reply is not None:
+                reply.give(error)
+            self._hooks.journal_failed(error)
+            return
+        evolve(self.state, events)
+        last = events[-1]  # what was decided last is the one thing to act on
+        act = self._ACTIONS.get(type(last))
+        if act is not None:
+            act(self, last)
+        if reply is not None:
+            reply.give(True)  # noqa: FBT003
+        if self._changed is not None or self._ended is not None:
+            self._notify()
+        if self._is_waiting:  # otherwise `handle_mail` is what called, and goes on by itself
+            self._is_waiting = False
+            if self._mailbox and not self.is_scheduled:
+                self._dispatcher.schedule(self)
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+        if self._ended is not None and self.is_over:
+            self._ended.set()
+
+    def _run_task(self, event: TaskStarted) -> None:
+        task = self._plan.tasks[event.task]
+        actor = TaskActor(self._dispatcher, self._environment)
+        actor.send(RunTask(task, event.visit, event.attempt, self.state.context))
+
+    def _stop(self, _: CancelRequested) -> None:
+        self._cancel_requested = self._clock.monotonic()
+        self.stop_host()
+        self._hooks.execution_cancelling(self)
+
+    def _end(self, _: Event) -> None:
+        self._dispatcher.close()
+        self._hooks.execution_ended(self)
+
+    _HANDLERS: ClassVar[dict[type[Any], Callable[[ExecutionSupervisor, Any], None]]] = {
+        StartExecution: _start,
+        TaskDecided: _task_decided,
+        AttemptStopped: _attempt_stopped,
+        CancelExecution: _cancel,
+        GraceEnded: _grace_ended,
+        HostClosed: _host_closed,
+    }
+
+    _ACTIONS: ClassVar[dict[type[Event], Callable[[ExecutionSupervisor, Any], None]]] = {
+        TaskStarted: _run_task,
+        CancelRequested: _stop,
+        ExecutionCompleted: _end,
+        ExecutionFailed: _end,
+        ExecutionCancelled: _end,
+    }

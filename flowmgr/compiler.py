@@ -1,0 +1,42 @@
+"""Compiles a flow definition into the plan that the runtime runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from actors.plan import Condition, Plan, PlannedTask
+from actors.ports import ActivityRunner
+from flowmgr.definition import FlowDefinition
+
+
+def compile_flow(
+    definition: FlowDefinition, version: int, runner: Callable[[str], ActivityRunner]
+) -> Plan:
+    """Compile *definition*, which has been validated.
+
+    Args:
+        definition: the flow.
+        version: its version; 0 for an inline flow.
+        runner: returns the runner of an activity by its name.
+
+    Raises:
+        DefinitionError: *runner* does not know an activity.
+    """
+    conditions: dict[str, list[Condition]] = defaultdict(list)
+    for condition in definition.conditions:
+        conditions[condition.source_task].append(
+            Condition(
+                condition.name,
+                condition.outcome,
+                condition.target_task_success,
+                condition.target_task_failure,
+            )
+        )
+    tasks = {
+        task.name: PlannedTask(
+            task.name, runner(task.activity or task.name), tuple(conditions[task.name])
+        )
+        for task in definition.tasks
+    }
+    return Plan(definition.id, version, definition.start_task, tasks, definition.max_visits)

@@ -1,0 +1,67 @@
+"""How an execution looks from outside."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.context import Context
+from actors.outcome import ErrorInfo, Outcome
+from actors.state import Cancellation, ExecutionState, ExecutionStatus
+
+
+class Execution(msgspec.Struct, frozen=True):
+    """An execution as it was at one moment.
+
+    Attributes:
+        execution_id: its id; ids sort by the time of their start.
+        flow_id: the flow that it runs.
+        flow_version: the flow's version that it is pinned to; 0 for an inline flow.
+        status: pending, running, cancelling, completed, failed or cancelled.
+        current_task: the task that runs or ran last; "end" when the flow came to its end.
+        task_results: how each finished task ended last, in the order of finishing.
+        context: the client's context and every task's result, under ``<task>_result``.
+        started_at: seconds since 1970-01-01 UTC.
+        ended_at: likewise; None while it is live.
+        had_failures: whether any task failed on the way.
+        error: why it failed, and `error_task` in which task; None unless it failed.
+        cancellation: that it was asked to stop, and the receipt; None unless it was.
+    """
+
+    execution_id: str
+    flow_id: str
+    flow_version: int
+    status: ExecutionStatus
+    current_task: str
+    task_results: dict[str, Outcome]
+    context: Context
+    started_at: float
+    ended_at: float | None
+    had_failures: bool
+    error: ErrorInfo | None
+    error_task: str | None
+    cancellation: Cancellation | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended; nothing changes it any more then."""
+        return self.ended_at is not None
+
+
+def view(execution_id: str, state: ExecutionState) -> Execution:
+    """Return what *state* looks like from outside, now: later changes do not show."""
+    cancellation = state.cancellation
+    return Execution(
+        execution_id=execution_id,
+        flow_id=state.flow_id,
+        flow_version=state.flow_version,
+        status=state.status,
+        current_task=state.current_task,
+        task_results=dict(state.results),
+        context=state.context,
+        started_at=state.started_at,
+        ended_at=state.ended_at,
+        had_failures=state.has_failures,
+        error=state.error,
+        error_task=state.error_task,
+        cancellation=None if cancellation is None else msgspec.structs.replace(cancellation),
+    )

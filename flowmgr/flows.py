@@ -1,0 +1,175 @@
+"""The registered flows, and their compiled plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import uuid_utils
+
+from actors.plan import Plan
+from actors.ports import ActivityRunner, Clock
+from flowmgr.activities import ActivityCatalogue, RunnerResources, SimulatedRunner, runner_for
+from flowmgr.compiler import compile_flow
+from flowmgr.definition import FlowDefinition, digest
+from flowmgr.errors import DefinitionError, FlowNotFoundError, Problem
+from flowmgr.journal.store import FlowRecord, Store
+from flowmgr.validation import ValidatedFlow, read_definition
+
+MAX_PLANS = 1_000
+"""Compiled plans that are kept; the oldest is compiled again when it is needed again."""
+
+
+class RegisteredFlow(msgspec.Struct, frozen=True):
+    """A flow version as it was registered.
+
+    Attributes:
+        definition: what was understood, defaults filled in.
+        version: its version, from 1.
+        registered_at: seconds since 1970-01-01 UTC.
+        is_new: whether this registration made the version; False if it was the latest already.
+        warnings: what is allowed but worth a look; only right after registering.
+    """
+
+    definition: FlowDefinition
+    version: int
+    registered_at: float
+    is_new: bool = False
+    warnings: tuple[Problem, ...] = ()
+
+
+class Flows:
+    """Validates, keeps and compiles flows."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: ActivityCatalogue,
+        resources: RunnerResources,
+        *,
+        clock: Clock,
+        simulate_unknown: bool,
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._clock = clock
+        self._simulate_unknown = simulate_unknown
+        self._runners = {declared.name: runner_for(declared, resources) for declared in catalogue}
+        self._plans: dict[tuple[str, int], Plan] = {}
+
+    def read(self, document: Any) -> ValidatedFlow:
+        """Validate a flow document; nothing is kept.
+
+        Raises:
+            DefinitionError: with every problem that it has.
+        """
+        return read_definition(
+            document,
+            activities=self._catalogue.names(),
+            simulate_unknown=self._simulate_unknown,
+            new_id=_new_flow_id,
+        )
+
+    async def register(self, document: Any, *, only_new: bool) -> RegisteredFlow:
+        """Validate a flow document and keep it as the next version of its flow.
+
+        Raises:
+            DefinitionError: with every problem that it has.
+            FlowExistsError: *only_new*, and the flow exists.
+        """
+        validated = self.read(document)
+        definition = validated.definition
+        record, is_new = await self._store.put_flow(
+            definition.id,
+            digest(definition),
+            _encode(definition),
+            self._clock.now(),
+            only_new=only_new,
+        )
+        return RegisteredFlow(
+            definition, record.version, record.registered_at, is_new, validated.warnings
+        )
+
+    async def get(self, flow_id: str, version: int | None) -> RegisteredFlow:
+        """Return a version of a flow, the latest if *version* is None.
+
+        Raises:
+            FlowNotFoundError: there is none.
+        """
+        return _registered(await self._record(flow_id, version))
+
+    async def list(self, after: str | None, limit: int) -> Sequence[RegisteredFlow]:
+        """Return the latest version of each flow, by id, behind the id *after*."""
+        return [_registered(record) for record in await self._store.list_flows(after, limit)]
+
+    async def versions(self, flow_id: str, after: int, limit: int) -> Sequence[RegisteredFlow]:
+        """Return a flow's versions, oldest first, behind version *after*.
+
+        Raises:
+            FlowNotFoundError: there is no such flow.
+        """
+        await self._record(flow_id, None)
+        records = await self._store.list_versions(flow_id, after, limit)
+        return [_registered(record) for record in records]
+
+    async def delete(self, flow_id: str) -> None:
+        """Delete a flow with all its versions. Its executions stay, and live ones go on.
+
+        Raises:
+            FlowNotFoundError: there is no such flow.
+        """
+        if not await self._store.delete_flow(flow_id):
+            raise FlowNotFoundError(flow_id)
+
+    async def plan(self, flow_id: str, version: int | None) -> Plan:
+        """Return the plan of a flow version.
+
+        Raises:
+            FlowNotFoundError: there is none.
+            DefinitionError: it uses an activity that is not there any more.
+        """
+        record = await self._record(flow_id, version)
+        key = (flow_id, record.version)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self.compile(_decode(record.definition), record.version)
+            if len(self._plans) >= MAX_PLANS:
+                del self._plans[next(iter(self._plans))]
+            self._plans[key] = plan
+        return plan
+
+    def compile(self, definition: FlowDefinition, version: int) -> Plan:
+        """Compile a validated definition.
+
+        Raises:
+            DefinitionError: it uses an activity that is not there.
+        """
+        return compile_flow(definition, version, self._runner)
+
+    def _runner(self, name: str) -> ActivityRunner:
+        runner = self._runners.get(name)
+        if runner is not None:
+            return runner
+        if self._simulate_unknown:
+            return SimulatedRunner(name)
+        problem = Problem("/tasks", "unknown_activity", f"Activity '{name}' is not known any more")
+        raise DefinitionError([problem])
+
+    async def _record(self, flow_id: str, version: int | None) -> FlowRecord:
+        record = await self._store.get_flow(flow_id, version)
+        if record is None:
+            raise FlowNotFoundError(flow_id, version)
+        return record
+
+
+def _registered(record: FlowRecord) -> RegisteredFlow:
+    return RegisteredFlow(_decode(record.definition), record.version, record.registered_at)
+
+
+def _new_flow_id() -> str:
+    return f"flow-{uuid_utils.uuid7()}"
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(FlowDefinition).decode

@@ -1,0 +1,199 @@
+"""The executions that are live: each on its host task, each stopped within its grace."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import Callable
+
+import anyio
+from anyio.abc import TaskGroup
+
+from actors.actor import Reply
+from actors.events import ExecutionStarted
+from actors.execution import ExecutionSupervisor, SupervisorHooks
+from actors.messages import GraceEnded, StartExecution
+from actors.plan import Plan
+from actors.ports import Clock, Journal
+from flowmgr.errors import EngineBusyError, EngineClosedError
+from flowmgr.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+GRACE_MARGIN = 0.25
+"""Seconds after the grace in which what is killed at its end may still be seen to end."""
+
+STOP_SECONDS = 0.5
+"""Seconds that executions have for their clean-up when the engine stops them to close."""
+
+
+class LiveExecutions(SupervisorHooks):
+    """Starts executions in the engine's task group and keeps track of them until they are over."""
+
+    def __init__(
+        self,
+        root: TaskGroup,
+        *,
+        journal: Journal,
+        clock: Clock,
+        settings: Settings,
+        fail: Callable[[Exception], None],
+    ) -> None:
+        self._root = root
+        self._journal = journal
+        self._clock = clock
+        self._settings = settings
+        self._fail = fail
+        self._supervisors: dict[str, ExecutionSupervisor] = {}
+        self._hosted = 0  # host tasks that have not ended, those of abandoned executions included
+        self._abandoned: dict[str, ExecutionSupervisor] = {}
+        self._stopping: dict[str, tuple[float, ExecutionSupervisor]] = {}  # by order of deadline
+        self._something_stops = anyio.Event()
+        self._all_closed = anyio.Event()
+        self._is_accepting = True
+        self._drained: anyio.Event | None = None
+
+    def __len__(self) -> int:
+        return len(self._supervisors)
+
+    def get(self, execution_id: str) -> ExecutionSupervisor | None:
+        """Return the supervisor of a live execution."""
+        return self._supervisors.get(execution_id)
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether executions may be started."""
+        return self._is_accepting
+
+    @property
+    def abandoned(self) -> int:
+        """How many ended executions still have code running that would not stop."""
+        return len(self._abandoned)
+
+    async def start(
+        self, execution_id: str, plan: Plan, started: ExecutionStarted
+    ) -> ExecutionSupervisor:
+        """Start an execution; it is recorded, and so acknowledged, when this returns.
+
+        A checkpoint only if the journal is one. Cancelling this does not cancel the execution.
+
+        Raises:
+            EngineClosedError: the engine is stopping.
+            EngineBusyError: as many executions are live as may be.
+        """
+        self.check_accepting()
+        supervisor = ExecutionSupervisor(
+            execution_id,
+            plan,
+            journal=self._journal,
+            clock=self._clock,
+            grace=self._settings.grace,
+            hooks=self,
+        )
+        reply: Reply[None] = Reply()
+        self._supervisors[execution_id] = supervisor
+        supervisor.send(StartExecution(started, reply))
+        self._host(supervisor)
+        await reply.get()
+        return supervisor
+
+    def check_accepting(self) -> None:
+        """Return if an execution may be started now.
+
+        Raises:
+            EngineClosedError: the engine is stopping.
+            EngineBusyError: as many executions are live as may be.
+        """
+        if not self._is_accepting:
+            msg = "The engine is stopping and starts no more executions"
+            raise EngineClosedError(msg)
+        if len(self._supervisors) >= self._settings.max_live:
+            msg = f"{self._settings.max_live} executions are live already (setting max_live)"
+            raise EngineBusyError(msg)
+
+    def _host(self, supervisor: ExecutionSupervisor) -> None:
+        # A context of its own: the execution belongs to no request, and inherits nothing from one.
+        handle = self._root.create_task(
+            supervisor.host(), name=supervisor.execution_id, context=contextvars.Context()
+        )
+        supervisor.stop_host = handle.cancel
+        self._hosted += 1
+
+    # What supervisors report.
+
+    def execution_cancelling(self, supervisor: ExecutionSupervisor) -> None:
+        """Give the execution its grace."""
+        deadline = anyio.current_time() + self._settings.grace + GRACE_MARGIN
+        self._stopping[supervisor.execution_id] = (deadline, supervisor)
+        self._something_stops.set()
+
+    def execution_ended(self, supervisor: ExecutionSupervisor) -> None:
+        """Forget the execution, unless code of it is still running."""
+        execution_id = supervisor.execution_id
+        self._supervisors.pop(execution_id, None)
+        self._stopping.pop(execution_id, None)
+        if supervisor.state.status == "cancelled" and not supervisor.is_host_closed:
+            self._abandoned[execution_id] = supervisor
+            logger.warning("execution %s: code that did not stop was abandoned", execution_id)
+
+    def host_closed(self, supervisor: ExecutionSupervisor) -> None:
+        """Forget what is over, also if it was stopped without having ended."""
+        self._supervisors.pop(supervisor.execution_id, None)
+        self._abandoned.pop(supervisor.execution_id, None)
+        self._hosted -= 1
+        if not self._hosted:
+            self._all_closed.set()
+
+    def journal_failed(self, error: Exception) -> None:
+        """Without a journal no promise can be kept: the engine stops."""
+        self._fail(error)
+
+    # Grace and closing.
+
+    async def enforce_grace(self) -> None:
+        """Tell the supervisors of cancelled executions when their grace is over; never returns."""
+        while True:
+            if not self._stopping:
+                self._something_stops = anyio.Event()
+                await self._something_stops.wait()
+                continue
+            deadline, supervisor = next(iter(self._stopping.values()))
+            await anyio.sleep_until(deadline)
+            if self._stopping.pop(supervisor.execution_id, None) is not None:
+                supervisor.send(GraceEnded())
+
+    def begin_draining(self) -> None:
+        """Accept no more executions and let the live ones end within the grace.
+
+        Not a checkpoint. What has not ended by then is stopped at its checkpoints, without being
+        recorded as cancelled: it was not.
+        """
+        if self._drained is None:
+            self._is_accepting = False
+            self._drained = anyio.Event()
+            self._root.start_soon(self._drain, self._drained, name="drain")
+
+    async def drained(self) -> None:
+        """Wait until nothing is live any more; begins to drain if that has not been begun."""
+        self.begin_draining()
+        assert self._drained is not None
+        await self._drained.wait()
+
+    async def _drain(self, drained: anyio.Event) -> None:
+        try:
+            with anyio.move_on_after(self._settings.grace):
+                await self._hosts_closed()
+            for supervisor in list(self._supervisors.values()):
+                logger.warning(
+                    "execution %s is stopped: the grace is over", supervisor.execution_id
+                )
+                supervisor.stop_host()
+            with anyio.move_on_after(STOP_SECONDS):
+                await self._hosts_closed()
+        finally:
+            drained.set()
+
+    async def _hosts_closed(self) -> None:
+        if self._hosted:
+            self._all_closed = anyio.Event()
+            await self._all_closed.wait()
