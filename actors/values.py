@@ -80,10 +80,8 @@ def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:
     elif isinstance(value, (bytes, bytearray, memoryview)):
         msg = f"{where} is bytes: JSON has none; decode it to text, or encode it as base64 yourself"
     else:
-        fields = getattr(value, "__struct_fields__", None) or getattr(
-            value, "__dataclass_fields__", ()
-        )
-        for name in fields:
+        fields = getattr(value, "__dataclass_fields__", ())
+        for name in getattr(value, "__struct_fields__", fields):
             _refuse_what_json_changes(getattr(value, name, None), depth + 1, f"{where}.{name}")
         return
     raise ValueRefusedError(msg)

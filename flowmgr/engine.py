@@ -308,20 +308,23 @@ class Engine:
 
     # Closing.
 
-    def begin_draining(self) -> None:
-        """Accept no more executions, and let the live ones end within the grace.
+    def begin_draining(self, grace: float | None = None) -> None:
+        """Accept no more executions, and let the live ones end within *grace* seconds.
 
         Not a checkpoint. What has not ended by then is stopped at its checkpoints, without being
-        recorded as cancelled.
+        recorded as cancelled. Called again, it can only shorten the grace.
+
+        Args:
+            grace: how long they may take; the setting if None.
         """
-        self._live.begin_draining()
+        self._live.begin_draining(grace)
 
 
 @asynccontextmanager
 async def open_engine(
     settings: Settings | None = None,
     *,
-    activities: Collection[Activity | ModuleType | str] = (),
+    activities: Collection[Activity[..., Any] | ModuleType | str] = (),
     clock: Clock | None = None,
     on_failure: Callable[[Exception], None] | None = None,
 ) -> AsyncIterator[Engine]:

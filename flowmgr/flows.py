@@ -68,7 +68,7 @@ class Flows:
             document,
             activities=self._catalogue.names(),
             simulate_unknown=self._simulate_unknown,
-            new_id=_new_flow_id,
+            new_id=new_flow_id,
         )
 
     async def register(self, document: Any, *, only_new: bool) -> RegisteredFlow:
@@ -167,7 +167,8 @@ def _registered(record: FlowRecord) -> RegisteredFlow:
     return RegisteredFlow(_decode(record.definition), record.version, record.registered_at)
 
 
-def _new_flow_id() -> str:
+def new_flow_id() -> str:
+    """Return an id for a flow that has none."""
     return f"flow-{uuid_utils.uuid7()}"
 
 

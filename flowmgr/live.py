@@ -52,6 +52,7 @@ class LiveExecutions(SupervisorHooks):
         self._all_closed = anyio.Event()
         self._is_accepting = True
         self._drained: anyio.Event | None = None
+        self._grace_scope = anyio.CancelScope()  # what draining waits in; has its deadline
 
     def __len__(self) -> int:
         return len(self._supervisors)
@@ -162,16 +163,18 @@ class LiveExecutions(SupervisorHooks):
             if self._stopping.pop(supervisor.execution_id, None) is not None:
                 supervisor.send(GraceEnded())
 
-    def begin_draining(self) -> None:
+    def begin_draining(self, grace: float | None = None) -> None:
         """Accept no more executions and let the live ones end within the grace.
 
         Not a checkpoint. What has not ended by then is stopped at its checkpoints, without being
-        recorded as cancelled: it was not.
+        recorded as cancelled: it was not. Called again, it can only shorten the grace.
         """
+        deadline = anyio.current_time() + (self._settings.grace if grace is None else grace)
         if self._drained is None:
             self._is_accepting = False
             self._drained = anyio.Event()
             self._root.start_soon(self._drain, self._drained, name="drain")
+        self._grace_scope.deadline = min(self._grace_scope.deadline, deadline)
 
     async def drained(self) -> None:
         """Wait until nothing is live any more; begins to drain if that has not been begun."""
@@ -181,7 +184,7 @@ class LiveExecutions(SupervisorHooks):
 
     async def _drain(self, drained: anyio.Event) -> None:
         try:
-            with anyio.move_on_after(self._settings.grace):
+            with self._grace_scope:
                 await self._hosts_closed()
             for supervisor in list(self._supervisors.values()):
                 logger.warning(

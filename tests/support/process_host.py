@@ -1,0 +1,34 @@
+"""A program with process activities that never end, to be killed by a test.
+
+Usage: python -m tests.support.process_host asyncio|uvloop|trio FILE FILE...
+"""
+
+import sys
+
+import anyio
+
+from actors.context import Context
+from actors.ports import Attempt
+from flowmgr.activities import RunnerResources, runner_for
+from tests.support import sample_activities
+
+
+async def main(files: list[str]) -> None:
+    kinds = [sample_activities.ignore_termination, sample_activities.spin_in_process]
+    async with RunnerResources(processes=len(files)) as resources:
+        async with anyio.create_task_group() as group:
+            for number, file in enumerate(files):
+                runner = runner_for(kinds[number % len(kinds)], resources)
+                context = Context.from_json(f'{{"started": "{file}"}}'.encode())
+                group.start_soon(runner.run, Attempt("e", "t", 1, context, 60.0))
+
+
+if __name__ == "__main__":
+    backend, *paths = sys.argv[1:]
+    is_uvloop = backend == "uvloop"
+    anyio.run(
+        main,
+        paths,
+        backend="asyncio" if is_uvloop else backend,
+        backend_options={"use_uvloop": True} if is_uvloop else {},
+    )

@@ -1,0 +1,84 @@
+"""Definitions as data: what they mean, and when two are the same version."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from flowmgr.definition import ConditionDefinition, FlowDefinition, TaskDefinition, digest
+
+FLOW = FlowDefinition(
+    id="orders",
+    name="Orders",
+    start_task="pay",
+    tasks=(TaskDefinition("pay", metadata={"b": 1, "a": {"y": 1, "x": 2}}), TaskDefinition("ship")),
+    conditions=(ConditionDefinition("paid", "pay", "ship"),),
+)
+
+
+def test_a_task_invokes_the_activity_of_its_own_name_unless_it_names_another():
+    assert TaskDefinition("pay").activity_name == "pay"
+    assert TaskDefinition("pay", activity="charge").activity_name == "charge"
+
+
+def test_a_condition_expects_success_and_ends_after_failure_unless_it_says_otherwise():
+    condition = ConditionDefinition("paid", "pay", "ship")
+    assert condition.outcome == "success"
+    assert condition.targets == ("ship", "end")
+
+
+def test_a_definition_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        FLOW.name = "Other"  # type: ignore[misc]
+
+
+def test_a_definition_survives_being_stored():
+    stored = msgspec.json.encode(FLOW)
+    assert msgspec.json.decode(stored, type=FlowDefinition) == FLOW
+
+
+def test_a_stored_definition_with_an_unknown_field_is_not_read():
+    stored = msgspec.json.encode({**msgspec.to_builtins(FLOW), "timeout": 5})
+    with pytest.raises(msgspec.ValidationError, match="timeout"):
+        msgspec.json.decode(stored, type=FlowDefinition)
+
+
+def test_no_two_definitions_share_their_metadata():
+    one, other = TaskDefinition("a"), TaskDefinition("a")
+    one.metadata["x"] = 1
+    assert other.metadata == {}
+
+
+def test_a_digest_is_a_sha_256_in_hexadecimal():
+    assert len(digest(FLOW)) == 64
+    assert int(digest(FLOW), 16)
+
+
+def test_equal_content_has_one_digest_whatever_the_order_of_keys():
+    reordered = TaskDefinition("pay", metadata={"a": {"x": 2, "y": 1}, "b": 1})
+    same = msgspec.structs.replace(FLOW, tasks=(reordered, FLOW.tasks[1]))
+    assert digest(same) == digest(FLOW)
+
+
+def test_a_default_that_is_written_out_makes_no_other_version():
+    stored = msgspec.to_builtins(FLOW) | {"max_visits": 1, "description": "", "metadata": {}}
+    assert digest(msgspec.convert(stored, FlowDefinition)) == digest(FLOW)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "other"},
+        {"name": "Other"},
+        {"description": "What it is for"},
+        {"start_task": "ship"},
+        {"tasks": FLOW.tasks[::-1]},
+        {"tasks": (TaskDefinition("pay"), FLOW.tasks[1])},
+        {"conditions": ()},
+        {"max_visits": 2},
+        {"metadata": {"team": "red"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_content_has_another_digest(change):
+    assert digest(msgspec.structs.replace(FLOW, **change)) != digest(FLOW)

@@ -1,0 +1,109 @@
+"""The composition root of the REST surface: the engine's lifespan, the routes, the errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from flowmgr.engine import Engine, open_engine
+from flowmgr.settings import Settings
+from web.controllers.activities import ActivityController
+from web.controllers.executions import ExecutionController, StartController
+from web.controllers.flows import FlowController
+from web.controllers.health import VERSION, HealthController
+from web.openapi import docs_assets, openapi_config
+from web.problems import EXCEPTION_HANDLERS
+from web.requests import refuse_unknown_query
+from web.settings import WebSettings
+
+ANSWER_SECONDS = 0.2
+"""Seconds before the end of the grace at which executions are stopped."""
+
+
+class AppLifecycle:
+    """What the server asks of the app when it starts and stops; see `web.servers.Lifecycle`."""
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self.registered: list[str] = []  # ids of the flows that it started with
+        self._stop: Callable[[BaseException], None] | None = None
+
+    def bind(self, stop: Callable[[BaseException], None]) -> None:
+        """Take the function that stops the server because of an error."""
+        self._stop = stop
+
+    def drain(self, grace: float) -> None:
+        """Start no more executions, and let the live ones end within *grace* seconds."""
+        if self.engine is not None:
+            # A little earlier than the server cancels the requests that wait for them, so that
+            # those are answered (503) and not cut off.
+            self.engine.begin_draining(max(0.0, grace - ANSWER_SECONDS))
+
+    def failed(self, error: Exception) -> None:
+        """Stop the server: the engine is broken."""
+        if self._stop is not None:
+            self._stop(error)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    web_settings: WebSettings | None = None,
+    activities: Collection[Any] = (),
+    flows: Sequence[Any] = (),
+    lifecycle: AppLifecycle | None = None,
+) -> Litestar:
+    """Return the app. Its lifespan opens the engine, and registers *flows* (documents) in it.
+
+    Starting it raises what `open_engine` and `Engine.register` do.
+    """
+    web_settings = web_settings or WebSettings()
+    lifecycle = lifecycle or AppLifecycle()
+
+    @asynccontextmanager
+    async def engine_lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with open_engine(
+            settings, activities=activities, on_failure=lifecycle.failed
+        ) as engine:
+            for document in flows:
+                flow = await engine.register(document)
+                lifecycle.registered.append(flow.definition.id)
+            app.state.engine = lifecycle.engine = engine
+            yield
+
+    return Litestar(
+        route_handlers=[
+            FlowController,
+            StartController,
+            ExecutionController,
+            ActivityController,
+            HealthController,
+            docs_assets(),
+        ],
+        lifespan=[engine_lifespan],
+        dependencies={
+            "engine": Provide(_engine, sync_to_thread=False),
+            "web_settings": Provide(_web_settings, sync_to_thread=False),
+        },
+        state=State({"web_settings": web_settings}),
+        exception_handlers=EXCEPTION_HANDLERS,
+        before_request=refuse_unknown_query,
+        request_max_body_size=web_settings.max_body_bytes,
+        openapi_config=openapi_config(VERSION),
+        logging_config=None,
+    )
+
+
+def _engine(state: State) -> Engine:
+    engine: Engine = state.engine
+    return engine
+
+
+def _web_settings(state: State) -> WebSettings:
+    settings: WebSettings = state.web_settings
+    return settings

@@ -1,0 +1,105 @@
+"""Flows: register, show, list, validate, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, Response, delete, get, post
+from litestar.params import Parameter
+from litestar.status_codes import HTTP_200_OK
+
+from flowmgr.engine import Engine
+from flowmgr.errors import DefinitionError
+from web.openapi import FlowDocumentOperation
+from web.requests import (
+    AnyRequest,
+    decode_cursor,
+    decode_number_cursor,
+    encode_cursor,
+    json_body,
+)
+from web.resources import (
+    FlowCreated,
+    FlowResource,
+    FlowSummaryResource,
+    Page,
+    ValidationReport,
+    flow_resource,
+    flow_summary_resource,
+    page,
+)
+
+Limit = Annotated[int, Parameter(ge=1, le=1000, description="How many items to send at most.")]
+Cursor = Annotated[
+    str | None, Parameter(description="The next_cursor of the page before.", max_length=1000)
+]
+FlowId = Annotated[str, Parameter(description="The flow's id.")]
+Version = Annotated[int | None, Parameter(ge=1, le=10**9, description="The latest if not given.")]
+
+
+class FlowController(Controller):
+    """The flows that are registered."""
+
+    path = "/flows"
+    tags = ("flows",)
+
+    @post(operation_class=FlowDocumentOperation, summary="Register a flow")
+    async def register(self, request: AnyRequest, engine: Engine) -> Response[FlowCreated]:
+        """Validate a flow and keep it as the next version of its id.
+
+        The body is the flow, bare or wrapped as `{"flow": …}` or `{"flow_data": {"flow": …}}`. The
+        same definition again makes no new version. `If-None-Match: *` refuses an id that exists.
+        """
+        only_new = request.headers.get("if-none-match", "").strip() == "*"
+        flow = await engine.register(await json_body(request), only_new=only_new)
+        created = FlowCreated(
+            message=f"Flow {flow.definition.id} created successfully",
+            id=flow.definition.id,
+            version=flow.version,
+            warnings=flow.warnings,
+        )
+        return Response(created, headers={"Location": f"/flows/{flow.definition.id}"})
+
+    @get(summary="List flows")
+    async def list_flows(
+        self, engine: Engine, limit: Limit = 100, cursor: Cursor = None
+    ) -> Page[FlowSummaryResource]:
+        """List the latest version of every flow, by id."""
+        after = None if cursor is None else decode_cursor(cursor)
+        flows = await engine.flows.list(after, limit + 1)
+        return page(
+            flows, limit, flow_summary_resource, lambda flow: encode_cursor(flow.definition.id)
+        )
+
+    @get("/{flow_id:str}", summary="Show a flow")
+    async def show(self, engine: Engine, flow_id: FlowId, version: Version = None) -> FlowResource:
+        """Show a version of a flow."""
+        return flow_resource(await engine.flows.get(flow_id, version))
+
+    @get("/{flow_id:str}/versions", summary="List the versions of a flow")
+    async def list_versions(
+        self, engine: Engine, flow_id: FlowId, limit: Limit = 100, cursor: Cursor = None
+    ) -> Page[FlowResource]:
+        """List a flow's versions, the oldest first."""
+        after = 0 if cursor is None else decode_number_cursor(cursor)
+        flows = await engine.flows.versions(flow_id, after, limit + 1)
+        return page(flows, limit, flow_resource, lambda flow: encode_cursor(str(flow.version)))
+
+    @delete("/{flow_id:str}", summary="Delete a flow")
+    async def delete_flow(self, engine: Engine, flow_id: FlowId) -> None:
+        """Delete a flow with all its versions. Its executions stay, and live ones go on."""
+        await engine.flows.delete(flow_id)
+
+    @post(
+        "/validate",
+        status_code=HTTP_200_OK,
+        operation_class=FlowDocumentOperation,
+        summary="Validate a flow",
+    )
+    async def validate(self, request: AnyRequest, engine: Engine) -> ValidationReport:
+        """Say everything that is wrong with a flow, and worth a look; nothing is kept."""
+        try:
+            validated = engine.validate(await json_body(request))
+        except DefinitionError as error:
+            return ValidationReport(valid=False, problems=list(error.problems), warnings=[])
+        return ValidationReport(valid=True, problems=[], warnings=list(validated.warnings))

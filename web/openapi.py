@@ -1,0 +1,111 @@
+"""The OpenAPI document and its page, which works without internet access."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from litestar import Router
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+)
+from litestar.static_files import create_static_files_router
+
+ASSETS = "/docs/assets"
+
+_FLOW = Schema(
+    type=OpenAPIType.OBJECT,
+    description='A flow, bare or wrapped as {"flow": …} or {"flow_data": {"flow": …}}.',
+)
+_FLOW_EXAMPLE: dict[str, Any] = {
+    "flow": {
+        "id": "flow123",
+        "name": "Data Processing Flow",
+        "start_task": "task1",
+        "tasks": [{"name": "task1", "description": "Fetch data"}, {"name": "task2"}],
+        "conditions": [
+            {"source_task": "task1", "outcome": "success", "target_task_success": "task2"}
+        ],
+    }
+}
+_EXECUTE = Schema(
+    type=OpenAPIType.OBJECT,
+    properties={
+        "flow_id": Schema(type=OpenAPIType.STRING, description="A registered flow."),
+        "version": Schema(type=OpenAPIType.INTEGER, minimum=1, description="Latest if not given."),
+        "context": Schema(type=OpenAPIType.OBJECT, description="The values to begin with."),
+        "flow": Schema(type=OpenAPIType.OBJECT, description="A flow that is only run."),
+    },
+)
+_CANCEL = Schema(
+    type=OpenAPIType.OBJECT,
+    properties={"reason": Schema(type=OpenAPIType.STRING, description="Kept in the receipt.")},
+)
+
+
+def _json_body(schema: Schema, example: dict[str, Any], *, required: bool = True) -> RequestBody:
+    media_type = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
+    return RequestBody(content={"application/json": media_type}, required=required)
+
+
+@dataclass
+class FlowDocumentOperation(Operation):
+    """An operation whose body is a flow: read by the one strict door, so described by hand."""
+
+    def __post_init__(self) -> None:
+        self.request_body = _json_body(_FLOW, _FLOW_EXAMPLE)
+
+
+@dataclass
+class ExecuteOperation(Operation):
+    """An operation whose body says what to execute."""
+
+    def __post_init__(self) -> None:
+        example = {"flow_id": "flow123", "context": {"user_id": "tester"}}
+        self.request_body = _json_body(_EXECUTE, example)
+
+
+@dataclass
+class CancelOperation(Operation):
+    """An operation whose body may say why."""
+
+    def __post_init__(self) -> None:
+        self.request_body = _json_body(_CANCEL, {"reason": "not needed"}, required=False)
+
+
+def openapi_config(version: str) -> OpenAPIConfig:
+    """Return the configuration of `/openapi.json` and `/docs`."""
+    return OpenAPIConfig(
+        title="flowmgr",
+        version=version,
+        description="Declarative flows, supervised executions, clean cancellation.",
+        path="/",
+        render_plugins=[
+            SwaggerRenderPlugin(
+                path="/docs",
+                js_url=f"{ASSETS}/swagger-ui-bundle.js",
+                css_url=f"{ASSETS}/swagger-ui.css",
+                standalone_preset_js_url=f"{ASSETS}/swagger-ui-standalone-preset.js",
+                favicon=f'<link rel="icon" type="image/png" href="{ASSETS}/favicon-32x32.png">',
+            ),
+            JsonRenderPlugin(path="/openapi.json"),
+        ],
+    )
+
+
+def docs_assets() -> Router:
+    """Return the routes of the files that `/docs` loads."""
+    spec = find_spec("swagger_ui")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    static = Path(spec.submodule_search_locations[0]) / "static"
+    return create_static_files_router(path=ASSETS, directories=[static], include_in_schema=False)

@@ -1,0 +1,196 @@
+"""Every error as problem details (RFC 9457): one table maps errors to statuses."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec.structs import replace
+
+from actors.actor import MailboxFullError
+from flowmgr.errors import (
+    ConflictError,
+    ContextError,
+    DefinitionError,
+    DocumentError,
+    EngineBusyError,
+    EngineClosedError,
+    ExecutionEndedError,
+    ExecutionNotFoundError,
+    FlowExistsError,
+    FlowmgrError,
+    FlowNotFoundError,
+    InputError,
+    JournalError,
+    Problem,
+)
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem, as RFC 9457 writes it.
+
+    Attributes:
+        type: what kind of problem it is, as a URI that programs can rely on.
+        title: the same for people.
+        status: the HTTP status.
+        detail: what happened here, in a sentence.
+        errors: each thing that is wrong with what was sent, with its place.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[Problem, ...] = ()
+
+
+class RequestError(Exception):
+    """What a request says that is about HTTP and not about flows cannot be accepted.
+
+    Attributes:
+        status: the HTTP status to answer with.
+        problems: what is wrong, place by place.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, message: str, problems: tuple[Problem, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problems = problems
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """How errors of a class are answered; *prefix* is what the original's clients know."""
+
+    status: HTTPStatus
+    name: str
+    title: str
+    prefix: str = ""
+    retry_after: bool = False
+
+
+_KINDS: dict[type[Exception], _Kind] = {
+    DocumentError: _Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-document", "The body cannot be read"
+    ),
+    DefinitionError: _Kind(
+        HTTPStatus.BAD_REQUEST,
+        "invalid-flow",
+        "The flow definition has problems",
+        "Flow validation error: ",
+    ),
+    ContextError: _Kind(
+        HTTPStatus.BAD_REQUEST,
+        "invalid-context",
+        "The context cannot be used",
+        "Context validation error: ",
+    ),
+    InputError: _Kind(HTTPStatus.BAD_REQUEST, "invalid-input", "The input cannot be used"),
+    FlowNotFoundError: _Kind(HTTPStatus.NOT_FOUND, "flow-not-found", "There is no such flow"),
+    ExecutionNotFoundError: _Kind(
+        HTTPStatus.NOT_FOUND, "execution-not-found", "There is no such execution"
+    ),
+    FlowExistsError: _Kind(
+        HTTPStatus.PRECONDITION_FAILED, "flow-exists", "The flow exists already"
+    ),
+    ExecutionEndedError: _Kind(HTTPStatus.CONFLICT, "execution-ended", "The execution has ended"),
+    ConflictError: _Kind(HTTPStatus.CONFLICT, "conflict", "Not in this state"),
+    EngineClosedError: _Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE, "stopping", "The server is stopping", retry_after=True
+    ),
+    EngineBusyError: _Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The server has enough to do", retry_after=True
+    ),
+    MailboxFullError: _Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The server has enough to do", retry_after=True
+    ),
+    JournalError: _Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE, "journal", "The journal does not work", retry_after=True
+    ),
+}
+
+
+def problem_response(  # noqa: PLR0917 - the members of a problem, in RFC 9457's order
+    status: int,
+    name: str,
+    title: str,
+    detail: str,
+    errors: tuple[Problem, ...] = (),
+    headers: dict[str, str] | None = None,
+) -> Response[ProblemDetails]:
+    """Return a problem as a response."""
+    return Response(
+        ProblemDetails(f"urn:flowmgr:problem:{name}", title, status, detail, errors),
+        status_code=status,
+        media_type=PROBLEM_JSON,
+        headers=headers,
+    )
+
+
+def answer_flowmgr_error(_: Request[Any, Any, Any], error: Exception) -> Response[ProblemDetails]:
+    """Answer an error of the engine, by the table."""
+    kind = next(_KINDS[base] for base in type(error).__mro__ if base in _KINDS)
+    errors = error.problems if isinstance(error, InputError) else ()
+    if isinstance(error, ContextError):  # its places are in the context, not yet in the body
+        errors = tuple(replace(entry, pointer=f"/context{entry.pointer}") for entry in errors)
+    headers = {"Retry-After": "1"} if kind.retry_after else None
+    return problem_response(
+        kind.status, kind.name, kind.title, f"{kind.prefix}{error}", errors, headers
+    )
+
+
+def answer_request_error(
+    _: Request[Any, Any, Any], error: RequestError
+) -> Response[ProblemDetails]:
+    """Answer a request that is wrong about HTTP."""
+    return problem_response(
+        error.status, "bad-request", error.status.phrase, str(error), error.problems
+    )
+
+
+def answer_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemDetails]:
+    """Answer what Litestar refuses: unknown paths and methods, large bodies, bad parameters."""
+    status = HTTPStatus(error.status_code)
+    detail = error.detail
+    problems: tuple[Problem, ...] = ()
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        problems = tuple(_parameter_problem(entry) for entry in error.extra)
+        detail = "; ".join(problem.message for problem in problems) or detail
+    elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        detail = "The body is larger than this server accepts (setting max_body_bytes)"
+    elif status == HTTPStatus.NOT_FOUND:
+        detail = "Nothing has this path; /docs shows the ones there are"
+    name = status.phrase.lower().replace(" ", "-")
+    return problem_response(status, name, status.phrase, detail, problems, error.headers)
+
+
+def _parameter_problem(entry: Any) -> Problem:
+    key = str(entry.get("key", "")) if isinstance(entry, dict) else ""
+    message = str(entry.get("message", entry)) if isinstance(entry, dict) else str(entry)
+    return Problem(pointer="", code="invalid_parameter", message=f"Parameter '{key}': {message}")
+
+
+def answer_bug(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDetails]:
+    """Answer an error of ours: logged with its traceback, told without it."""
+    logger.error("%s %s: a bug in flowmgr", request.method, request.url.path, exc_info=error)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    detail = "This is a bug in flowmgr; the server's log has the details"
+    return problem_response(status, "internal-error", status.phrase, detail)
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
+    FlowmgrError: answer_flowmgr_error,
+    MailboxFullError: answer_flowmgr_error,
+    RequestError: answer_request_error,
+    HTTPException: answer_http_error,
+    Exception: answer_bug,
+}

@@ -1,0 +1,178 @@
+"""Reading requests: bodies through the one strict door, preferences, cursors."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+import msgspec
+from litestar import Request
+
+from flowmgr.documents import parse_json
+from flowmgr.errors import Problem
+from web.problems import RequestError
+
+AnyRequest = Request[Any, Any, Any]
+
+MAX_DIGITS = 15
+"""Digits that a number in a cursor may have: no list is that long."""
+
+_WAIT = re.compile(r"wait\s*=\s*\"?([^\";]*)\"?\Z", re.IGNORECASE)
+
+
+async def json_body(request: AnyRequest) -> Any:
+    """Read the body as JSON.
+
+    Raises:
+        RequestError: the body is not declared as JSON.
+        DocumentError: it is not JSON, or cannot be read exactly.
+    """
+    content_type = request.headers.get("content-type", "application/json")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        msg = (
+            f"The body is declared as {media_type[:60]!r}; "
+            "send JSON with the header 'Content-Type: application/json'"
+        )
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
+    return parse_json(await request.body())
+
+
+async def json_object(request: AnyRequest, *known: str) -> dict[str, Any]:
+    """Read the body as a JSON object that has no other fields than *known*.
+
+    Raises:
+        RequestError: it is something else, or has another field.
+        DocumentError: it is not JSON, or cannot be read exactly.
+    """
+    body = await json_body(request)
+    if not isinstance(body, dict):
+        refuse("", "wrong_type", "The body must be a JSON object")
+    for field in body:
+        if field not in known:
+            refuse(
+                f"/{field.replace('~', '~0').replace('/', '~1')[:100]}",
+                "unknown_field",
+                f"The body has an unknown field {field[:60]!r}; known are: {', '.join(known)}",
+            )
+    return dict(body)
+
+
+def refuse(pointer: str, code: str, message: str) -> NoReturn:
+    """Refuse the body because of what is at *pointer*.
+
+    Raises:
+        RequestError: always, 422.
+    """
+    problem = Problem(pointer, code, message)
+    raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, message, (problem,))
+
+
+class Preference(msgspec.Struct, frozen=True):
+    """What a client prefers about waiting (RFC 7240).
+
+    Attributes:
+        respond_async: it would rather have an answer at once.
+        wait: seconds that it would wait at most; None if it does not say.
+    """
+
+    respond_async: bool = False
+    wait: float | None = None
+
+    def seconds(self, otherwise: float, limit: float) -> float:
+        """Return how long to wait: what is preferred, or *otherwise*, and never over *limit*."""
+        if self.wait is not None:
+            return min(self.wait, limit)
+        return 0.0 if self.respond_async else min(otherwise, limit)
+
+
+NO_PREFERENCE = Preference()
+
+
+def preference(request: AnyRequest) -> Preference:
+    """Read the Prefer header; preferences other than about waiting are ignored, as RFC 7240 says.
+
+    Raises:
+        RequestError: the value of `wait` is not a number of seconds.
+    """
+    header = request.headers.get("prefer")
+    if header is None:
+        return NO_PREFERENCE
+    respond_async, wait = False, None
+    for part in header.split(","):
+        token = part.strip()
+        if token.partition(";")[0].strip().lower() == "respond-async":
+            respond_async = True
+        elif match := _WAIT.match(token):
+            wait = seconds(match[1], "Prefer: wait")
+    return Preference(respond_async, wait)
+
+
+def seconds(text: str, name: str) -> float:
+    """Read a number of seconds.
+
+    Raises:
+        RequestError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        msg = f"{name} is {text[:60]!r}: it must be a number of seconds, 0 or more"
+        raise RequestError(HTTPStatus.BAD_REQUEST, msg)
+    return value
+
+
+def encode_cursor(position: str) -> str:
+    """Return the cursor that leads behind *position*. Clients are not to look inside."""
+    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """Return the position in *cursor*.
+
+    Raises:
+        RequestError: no answer of this server had such a cursor.
+    """
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (ValueError, binascii.Error):
+        _refuse_cursor(cursor)
+
+
+def decode_number_cursor(cursor: str) -> int:
+    """Return the position in *cursor*, a number.
+
+    Raises:
+        RequestError: no answer of this server had such a cursor.
+    """
+    position = decode_cursor(cursor)
+    if not position.isascii() or not position.isdigit() or len(position) > MAX_DIGITS:
+        _refuse_cursor(cursor)
+    return int(position)
+
+
+def _refuse_cursor(cursor: str) -> NoReturn:
+    msg = f"The cursor {cursor[:60]!r} is not one; use the next_cursor of an answer as it is"
+    raise RequestError(HTTPStatus.BAD_REQUEST, msg)
+
+
+def refuse_unknown_query(request: AnyRequest) -> None:
+    """Refuse query parameters that the route does not have; runs before every handler.
+
+    Raises:
+        RequestError: there is one.
+    """
+    if not request.scope["query_string"]:
+        return
+    known = request.route_handler.parsed_fn_signature.parameters
+    for name in request.query_params:
+        if name not in known or name in request.path_params:
+            msg = f"There is no query parameter {name[:60]!r} here; /docs shows the ones there are"
+            raise RequestError(HTTPStatus.BAD_REQUEST, msg)

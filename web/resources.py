@@ -1,0 +1,345 @@
+"""What the REST surface sends: one struct for each resource, and how it is made.
+
+The names of an execution's first eight fields, and of a flow's first five, are those of the
+original service, whose clients rely on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from actors.outcome import ErrorInfo, OutcomeStatus, StopKind
+from actors.state import Cancellation, ExecutionStatus
+from flowmgr.activities import Activity
+from flowmgr.definition import FlowDefinition
+from flowmgr.engine import RecordedEvent
+from flowmgr.errors import Problem
+from flowmgr.executions import Execution
+from flowmgr.flows import RegisteredFlow
+from flowmgr.journal.store import ExecutionSummary
+
+T = TypeVar("T")
+
+
+def timestamp(at: float) -> str:
+    """Return *at* (seconds since 1970-01-01 UTC) as ISO 8601 with its offset."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
+
+
+def _timestamp_or_none(at: float | None) -> str | None:
+    return None if at is None else timestamp(at)
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """A part of a list.
+
+    Attributes:
+        items: what is in this part.
+        next_cursor: what to ask for the next part with; null at the end of the list.
+    """
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class TaskResource(msgspec.Struct, frozen=True):
+    """A task of a flow."""
+
+    name: str
+    description: str
+    activity: str
+    metadata: dict[str, Any]
+
+
+class ConditionResource(msgspec.Struct, frozen=True):
+    """A condition of a flow."""
+
+    name: str
+    description: str
+    source_task: str
+    outcome: OutcomeStatus
+    target_task_success: str
+    target_task_failure: str
+
+
+class FlowResource(msgspec.Struct, frozen=True):
+    """A version of a flow."""
+
+    id: str
+    name: str
+    start_task: str
+    tasks: list[TaskResource]
+    conditions: list[ConditionResource]
+    description: str
+    max_visits: int
+    metadata: dict[str, Any]
+    version: int
+    registered_at: str
+
+
+class FlowSummaryResource(msgspec.Struct, frozen=True):
+    """A flow in a list: its latest version, without tasks and conditions."""
+
+    id: str
+    name: str
+    description: str
+    version: int
+    registered_at: str
+
+
+class FlowCreated(msgspec.Struct, frozen=True):
+    """The answer to a registered flow."""
+
+    message: str
+    id: str
+    version: int
+    warnings: tuple[Problem, ...]
+
+
+class ValidationReport(msgspec.Struct, frozen=True):
+    """What there is to say about a flow document."""
+
+    valid: bool
+    problems: list[Problem]
+    warnings: list[Problem]
+
+
+class TaskResultResource(msgspec.Struct, frozen=True):
+    """How a task ended; `execution_time` in seconds."""
+
+    status: OutcomeStatus
+    data: msgspec.Raw
+    error: str | None
+    execution_time: float
+
+
+class ExecutionErrorResource(msgspec.Struct, frozen=True):
+    """Why an execution failed."""
+
+    type: str
+    message: str
+    task: str
+
+
+class StoppedTaskResource(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of a receipt; `seconds` from the request to cancel until the task had ended."""
+
+    task: str
+    attempt: int
+    how: StopKind
+    seconds: float
+    error: ErrorInfo | None = None
+
+
+class CancellationResource(msgspec.Struct, frozen=True):
+    """The receipt of a cancellation."""
+
+    reason: str | None
+    requested_at: str
+    tasks: list[StoppedTaskResource]
+
+
+class ExecutionResource(msgspec.Struct, frozen=True):
+    """An execution."""
+
+    execution_id: str
+    flow_id: str
+    status: ExecutionStatus
+    current_task: str
+    task_results: dict[str, TaskResultResource]
+    start_time: str
+    end_time: str | None
+    context: msgspec.Raw
+    flow_version: int
+    had_failures: bool
+    error: ExecutionErrorResource | None
+    cancellation: CancellationResource | None
+
+
+class ExecutionSummaryResource(msgspec.Struct, frozen=True):
+    """An execution in a list."""
+
+    execution_id: str
+    flow_id: str
+    flow_version: int
+    status: ExecutionStatus
+    start_time: str
+    end_time: str | None
+    had_failures: bool
+
+
+class ActivityResource(msgspec.Struct, frozen=True):
+    """An activity of the catalogue; `parameters` and `result` are JSON Schemas."""
+
+    name: str
+    description: str
+    isolation: str
+    parameters: dict[str, Any] | None
+    result: dict[str, Any] | None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """That the process answers."""
+
+    status: str = "healthy"
+    service: str = "Flow Manager"
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether executions are accepted, and by what."""
+
+    status: str
+    backend: str
+    server: str
+    journal: str
+    version: str
+    live_executions: int
+    abandoned_executions: int
+
+
+def execution_resource(execution: Execution) -> ExecutionResource:
+    """Return how *execution* is sent."""
+    error = None
+    if execution.error is not None:
+        error = ExecutionErrorResource(
+            execution.error.type, execution.error.message, execution.error_task or ""
+        )
+    return ExecutionResource(
+        execution_id=execution.execution_id,
+        flow_id=execution.flow_id,
+        status=execution.status,
+        current_task=execution.current_task,
+        task_results={
+            task: TaskResultResource(
+                outcome.status,
+                outcome.data,
+                None if outcome.error is None else outcome.error.message,
+                outcome.seconds,
+            )
+            for task, outcome in execution.task_results.items()
+        },
+        start_time=timestamp(execution.started_at),
+        end_time=_timestamp_or_none(execution.ended_at),
+        context=msgspec.Raw(execution.context.to_json()),
+        flow_version=execution.flow_version,
+        had_failures=execution.had_failures,
+        error=error,
+        cancellation=_cancellation_resource(execution.cancellation),
+    )
+
+
+def _cancellation_resource(cancellation: Cancellation | None) -> CancellationResource | None:
+    if cancellation is None:
+        return None
+    tasks = [
+        StoppedTaskResource(line.task, line.attempt, line.how, line.seconds, line.error)
+        for line in cancellation.tasks
+    ]
+    return CancellationResource(cancellation.reason, timestamp(cancellation.requested_at), tasks)
+
+
+def summary_resource(summary: ExecutionSummary) -> ExecutionSummaryResource:
+    """Return how *summary* is sent."""
+    return ExecutionSummaryResource(
+        execution_id=summary.execution_id,
+        flow_id=summary.flow_id,
+        flow_version=summary.flow_version,
+        status=summary.status,
+        start_time=timestamp(summary.started_at),
+        end_time=_timestamp_or_none(summary.ended_at),
+        had_failures=summary.had_failures,
+    )
+
+
+def event_resource(recorded: RecordedEvent) -> dict[str, Any]:
+    """Return how a recorded event is sent: its position, type and time, then its own fields.
+
+    The outcome of a finished task is sent as fields of the event.
+    """
+    event = recorded.event
+    fields = {name: getattr(event, name) for name in event.__struct_fields__ if name != "at"}
+    outcome = fields.pop("outcome", None)
+    if outcome is not None:
+        fields["outcome"] = outcome.status
+        fields["result"] = outcome.data
+        fields["error"] = outcome.error
+        fields["seconds"] = outcome.seconds
+    start = {"seq": recorded.seq, "type": type(event).__name__, "at": timestamp(event.at)}
+    return start | fields
+
+
+def flow_resource(flow: RegisteredFlow) -> FlowResource:
+    """Return how a flow version is sent."""
+    definition = flow.definition
+    return FlowResource(
+        id=definition.id,
+        name=definition.name,
+        start_task=definition.start_task,
+        tasks=[
+            TaskResource(task.name, task.description, task.activity or task.name, task.metadata)
+            for task in definition.tasks
+        ],
+        conditions=_condition_resources(definition),
+        description=definition.description,
+        max_visits=definition.max_visits,
+        metadata=definition.metadata,
+        version=flow.version,
+        registered_at=timestamp(flow.registered_at),
+    )
+
+
+def _condition_resources(definition: FlowDefinition) -> list[ConditionResource]:
+    return [
+        ConditionResource(
+            name=condition.name,
+            description=condition.description,
+            source_task=condition.source_task,
+            outcome=condition.outcome,
+            target_task_success=condition.target_task_success,
+            target_task_failure=condition.target_task_failure,
+        )
+        for condition in definition.conditions
+    ]
+
+
+def flow_summary_resource(flow: RegisteredFlow) -> FlowSummaryResource:
+    """Return how a flow is sent in a list."""
+    definition = flow.definition
+    return FlowSummaryResource(
+        id=definition.id,
+        name=definition.name,
+        description=definition.description,
+        version=flow.version,
+        registered_at=timestamp(flow.registered_at),
+    )
+
+
+def activity_resource(declared: Activity[..., Any]) -> ActivityResource:
+    """Return how an activity is sent."""
+    return ActivityResource(
+        name=declared.name,
+        description=declared.description,
+        isolation=declared.isolation,
+        parameters=declared.parameters_schema,
+        result=declared.result_schema,
+    )
+
+
+def page(
+    items: Sequence[Any], limit: int, make: Callable[[Any], T], cursor: Callable[[Any], str]
+) -> Page[T]:
+    """Return the first *limit* of *items*, of which one more was asked for to see if there is one.
+
+    Args:
+        items: what was found, at most *limit* + 1.
+        limit: how many may be sent.
+        make: returns how an item is sent.
+        cursor: returns the cursor behind an item.
+    """
+    shown = items[:limit]
+    next_cursor = cursor(shown[-1]) if len(items) > limit else None
+    return Page([make(item) for item in shown], next_cursor)

@@ -1,0 +1,21 @@
+"""Runs an ASGI app on uvicorn: on asyncio directly, or on trio through a guest run.
+
+`serve` owns the process's signals and promises when the process ends; what it asks of the app's
+side is the `Lifecycle` protocol.
+"""
+
+from web.servers.interface import ASGIApp, Lifecycle
+from web.servers.options import ServerDescription, ServerOptions, describe_server
+from web.servers.uvicorn_server import ENGINE_DIED, STARTUP_FAILED, STOPPED, serve
+
+__all__ = [
+    "ENGINE_DIED",
+    "STARTUP_FAILED",
+    "STOPPED",
+    "ASGIApp",
+    "Lifecycle",
+    "ServerDescription",
+    "ServerOptions",
+    "describe_server",
+    "serve",
+]
