@@ -1,1 +1,21 @@
-"""The flow language, the engine and its journal."""
+"""The flow language, the engine and its journal.
+
+    from flowmgr import activity, open_engine
+"""
+
+from actors.context import Context
+from flowmgr.activities import activity
+from flowmgr.engine import Engine, open_engine
+from flowmgr.errors import FlowmgrError
+from flowmgr.executions import Execution
+from flowmgr.settings import Settings
+
+__all__ = [
+    "Context",
+    "Engine",
+    "Execution",
+    "FlowmgrError",
+    "Settings",
+    "activity",
+    "open_engine",
+]

@@ -16,7 +16,7 @@ from web.controllers.activities import ActivityController
 from web.controllers.executions import ExecutionController, StartController
 from web.controllers.flows import FlowController
 from web.controllers.health import VERSION, HealthController
-from web.openapi import docs_assets, openapi_config
+from web.openapi import docs_assets, openapi_config, openapi_json
 from web.problems import EXCEPTION_HANDLERS
 from web.requests import refuse_unknown_query
 from web.settings import WebSettings
@@ -83,6 +83,7 @@ def create_app(
             ExecutionController,
             ActivityController,
             HealthController,
+            openapi_json,
             docs_assets(),
         ],
         lifespan=[engine_lifespan],

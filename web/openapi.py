@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from litestar import Router
+from litestar import Request, Router, get
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import (
     Example,
     OpenAPIMediaType,
@@ -20,7 +20,7 @@ from litestar.openapi.spec import (
 )
 from litestar.static_files import create_static_files_router
 
-ASSETS = "/docs/assets"
+ASSETS = "/assets"
 
 _FLOW = Schema(
     type=OpenAPIType.OBJECT,
@@ -88,18 +88,23 @@ def openapi_config(version: str) -> OpenAPIConfig:
         title="flowmgr",
         version=version,
         description="Declarative flows, supervised executions, clean cancellation.",
-        path="/",
+        path="/docs",
         render_plugins=[
             SwaggerRenderPlugin(
-                path="/docs",
+                path="/",
                 js_url=f"{ASSETS}/swagger-ui-bundle.js",
                 css_url=f"{ASSETS}/swagger-ui.css",
                 standalone_preset_js_url=f"{ASSETS}/swagger-ui-standalone-preset.js",
                 favicon=f'<link rel="icon" type="image/png" href="{ASSETS}/favicon-32x32.png">',
             ),
-            JsonRenderPlugin(path="/openapi.json"),
         ],
     )
+
+
+@get("/openapi.json", include_in_schema=False)
+async def openapi_json(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    return request.app.openapi_schema.to_schema()
 
 
 def docs_assets() -> Router:

@@ -147,7 +147,12 @@ class ChildProcess:
                 return None
             try:
                 self._received.extend(await self._process.stdout.receive(CHUNK))
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            except (
+                anyio.EndOfStream,
+                anyio.BrokenResourceError,
+                anyio.ClosedResourceError,
+                OSError,
+            ):
                 return None
         try:
             return decode_answer(content)

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -88,7 +87,7 @@ class Hosted:
 
 async def until(condition):
     with anyio.fail_after(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the other side is a file or another process
             await anyio.sleep(0.002)
 
 
@@ -231,9 +230,7 @@ async def test_a_thread_that_waits_in_the_event_loop_stops_when_cancelled(tmp_pa
 async def test_a_thread_that_does_not_cooperate_is_waited_for_and_its_result_returned(tmp_path):
     begun, awaited = tmp_path / "begun", tmp_path / "awaited"
     async with open_resources() as resources, anyio.create_task_group() as group:
-        hosted = Hosted(
-            samples.wait_for_file, resources, started=str(begun), awaited=str(awaited)
-        )
+        hosted = Hosted(samples.wait_for_file, resources, started=str(begun), awaited=str(awaited))
         group.start_soon(hosted.run)
         await started(begun)
         hosted.scope.cancel()
@@ -384,7 +381,9 @@ async def test_a_process_that_dies_is_a_failure_and_the_next_call_works(declared
         assert await run(samples.echo_in_process, resources, a=1) == {"a": 1}
 
 
-@pytest.mark.parametrize("declared", [samples.die_and_leave_a_program, samples.die_and_leave_a_fork])
+@pytest.mark.parametrize(
+    "declared", [samples.die_and_leave_a_program, samples.die_and_leave_a_fork]
+)
 async def test_what_a_dead_process_has_started_is_ended_with_it(declared, tmp_path):
     begun = tmp_path / "begun"
     async with open_resources() as resources:
@@ -418,7 +417,9 @@ async def test_no_process_outlives_a_server_that_is_killed(tmp_path, anyio_backe
     backend = "uvloop" if options.get("use_uvloop") else name
     files = [tmp_path / f"begun{number}" for number in range(4)]
     command = [sys.executable, "-m", "tests.support.process_host", backend, *map(str, files)]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as server:
+    async with await anyio.open_process(
+        command, stdin=None, stdout=None, stderr=None, cwd=Path(__file__).parents[2]
+    ) as server:
         try:
             pids = [await started(file) for file in files]
         finally:

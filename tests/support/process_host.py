@@ -15,12 +15,14 @@ from tests.support import sample_activities
 
 async def main(files: list[str]) -> None:
     kinds = [sample_activities.ignore_termination, sample_activities.spin_in_process]
-    async with RunnerResources(processes=len(files)) as resources:
-        async with anyio.create_task_group() as group:
-            for number, file in enumerate(files):
-                runner = runner_for(kinds[number % len(kinds)], resources)
-                context = Context.from_json(f'{{"started": "{file}"}}'.encode())
-                group.start_soon(runner.run, Attempt("e", "t", 1, context, 60.0))
+    async with (
+        RunnerResources(processes=len(files)) as resources,
+        anyio.create_task_group() as group,
+    ):
+        for number, file in enumerate(files):
+            runner = runner_for(kinds[number % len(kinds)], resources)
+            context = Context.from_json(f'{{"started": "{file}"}}'.encode())
+            group.start_soon(runner.run, Attempt("e", "t", 1, context, 60.0))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 import msgspec
 
 from actors.context import Context
@@ -113,7 +114,7 @@ def echo_in_process(context):
 
 @activity(isolation="process")
 async def echo_async_in_process(context):
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     return dict(context)
 
 
@@ -285,7 +286,7 @@ def return_a_set(context):
 
 
 async def raise_system_exit_async(context):
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     sys.exit("leaving")
 
 

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import sniffio
 import trio
 
-from web.servers.interface import ASGIApp, Message, Receive, Scope, Send
+from web.servers.interface import ASGIApp, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from outcome import Outcome
 
 T = TypeVar("T")
-
-HostFunction = Callable[..., Coroutine[Any, None, T]]
-"""A coroutine function that waits for asyncio's futures."""
 
 
 class GuestRunEndedError(Exception):
@@ -191,18 +188,13 @@ class TrioApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app in a trio task, and wait for it; cancelling is as in `TrioGuest.run`."""
-        await self._guest.run(self._app, scope, _across(receive), _across(send))
+        await self._guest.run(self._app, scope, partial(drive, receive), partial(drive, send))
 
 
-def _across(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def call_host(*message: Message) -> object:
-        return await drive(function, *message)
-
-    return call_host
-
-
-async def drive(function: HostFunction[T] | Callable[..., Awaitable[T]], *args: object) -> T:
+async def drive(function: Callable[..., Awaitable[T]], *args: object) -> T:
     """Run a coroutine function of the host, step by step, inside the current trio task.
+
+    It saves the hop to an asyncio task and back that each message would otherwise take.
 
     The function may wait for asyncio's futures, events and queues. There is no current asyncio task
     while it runs, so `asyncio.timeout` does not work in it. A cancel point, but a checkpoint only
@@ -211,14 +203,18 @@ async def drive(function: HostFunction[T] | Callable[..., Awaitable[T]], *args: 
     """
     await trio.lowlevel.checkpoint_if_cancelled()
     coroutine = function(*args).__await__()
+    library = sniffio.thread_local
     try:
         while True:
+            # What the step calls must find the library of the host, and not trio.
+            before, library.name = library.name, "asyncio"
             try:
-                with _asyncio_as_current_library():
-                    future = next(coroutine)
+                future = next(coroutine)
             except StopIteration as stop:
                 value: T = stop.value
                 return value
+            finally:
+                library.name = before
             if future is None:  # how asyncio.sleep(0) yields to its loop
                 await trio.lowlevel.cancel_shielded_checkpoint()
             else:
@@ -243,12 +239,3 @@ async def _wait_for_future(future: asyncio.Future[object]) -> None:
 
     future.add_done_callback(resume)
     await trio.lowlevel.wait_task_rescheduled(abort)
-
-
-@contextmanager
-def _asyncio_as_current_library() -> Generator[None, None, None]:
-    before, sniffio.thread_local.name = sniffio.thread_local.name, "asyncio"
-    try:
-        yield
-    finally:
-        sniffio.thread_local.name = before
