@@ -56,6 +56,10 @@ class Context(Mapping[str, Any]):
         log.append(key, data)
         return Context(log, self._size + 1)
 
+    def copy(self) -> Context:
+        """Return an equal context whose decoded values are not shared with this one."""
+        return Context(self._log, self._size)
+
     def raw(self) -> dict[str, msgspec.Raw]:
         """Return the values as the JSON that they are kept in, in order of first appearance."""
         return dict(self._log.entries[: self._size])

@@ -54,6 +54,10 @@ class Dispatcher:
         if self._parked is not None:
             self._wake_host()
 
+    def stop(self) -> None:
+        """Run no task actor any more that has not begun; the one that runs is not touched."""
+        self._hosted = deque(maxlen=0)  # which keeps nothing that is put into it
+
     def close(self) -> None:
         """Let the host end when the actor that it runs has ended."""
         self._is_closed = True
@@ -63,7 +67,8 @@ class Dispatcher:
     async def host(self) -> None:
         """Run task actors until `close`; the body of the execution's host task.
 
-        Cancelling it cancels the task actor that is running, and no further one is run.
+        Cancelling it cancels the task actor that is running. That may end by itself all the same:
+        call `stop` before, so that no further one is run.
         """
         runs = 0
         since = time.monotonic()

@@ -21,6 +21,20 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, gc=Fals
     at: float
 
 
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """Where a finished task leads, and what decided it.
+
+    Attributes:
+        condition: the condition that decided; None when the task has none.
+        matched: whether the outcome was the one that the condition names.
+        target: the next task, or "end".
+    """
+
+    condition: str | None
+    matched: bool
+    target: str
+
+
 class ExecutionStarted(Event, tag=True, frozen=True, kw_only=True):
     """An execution was accepted. Its flow version is pinned from here on.
 
@@ -54,28 +68,21 @@ class TaskStarted(Event, tag=True, frozen=True, kw_only=True):
 
 
 class TaskFinished(Event, tag=True, frozen=True, kw_only=True):
-    """A task ended by itself: its activity returned or raised."""
+    """A task ended by itself, its activity having returned or raised, and the conditions decided.
+
+    Attributes:
+        task: the task's name.
+        visit: how many times the execution had come to this task, from 1.
+        attempt: which attempt of this visit it was, from 1.
+        outcome: how it ended.
+        transition: where that led; None if the execution was being cancelled.
+    """
 
     task: str
     visit: int
     attempt: int
     outcome: Outcome
-
-
-class TransitionTaken(Event, tag=True, frozen=True, kw_only=True):
-    """The conditions were applied to a finished task.
-
-    Attributes:
-        source: the finished task.
-        condition: the condition that decided; None when the task has none.
-        matched: whether the outcome was the one that the condition names.
-        target: the next task, or "end".
-    """
-
-    source: str
-    condition: str | None
-    matched: bool
-    target: str
+    transition: Transition | None = None
 
 
 class CancelRequested(Event, tag=True, frozen=True, kw_only=True):
@@ -129,7 +136,6 @@ ExecutionEvent = (
     ExecutionStarted
     | TaskStarted
     | TaskFinished
-    | TransitionTaken
     | CancelRequested
     | TaskStopped
     | ExecutionCompleted

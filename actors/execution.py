@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from actors.actor import Actor, Reply
 from actors.dispatcher import Dispatcher
@@ -22,6 +23,7 @@ from actors.events import (
 )
 from actors.messages import (
     AttemptStopped,
+    BugFound,
     CancelExecution,
     GraceEnded,
     HostClosed,
@@ -36,7 +38,7 @@ from actors.ports import Batch, Clock, Journal
 from actors.router import RouterActor
 from actors.routing import follow
 from actors.state import ExecutionState, evolve
-from actors.task import TaskActor, TaskEnvironment
+from actors.task import TaskActor, TaskEnvironment, is_being_cancelled
 
 logger = logging.getLogger(__name__)
 
@@ -117,11 +119,32 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         execution is running any more.
         """
         try:
-            await self._dispatcher.host()
+            await self._host()
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
-            self._fail_internally(error)
+            self.send(BugFound(error))
         finally:
-            self.send(HostClosed())
+            if self.state.has_ended and not self._pending:
+                self._close_host()  # nothing is left to decide
+            else:
+                self.send(HostClosed())
+
+    async def _host(self) -> None:
+        # An activity that cancels the asyncio task that it runs in, and returns without having
+        # waited, leaves a cancellation that nobody asked for. It would end the engine's task group.
+        while True:
+            try:
+                await self._dispatcher.host()
+                if not anyio.get_current_task().has_pending_cancellation():
+                    return
+                await checkpoint()
+            except anyio.get_cancelled_exc_class():
+                if is_being_cancelled():
+                    raise
+
+    def stop(self) -> None:
+        """Stop the task that is running and run no further one; not a checkpoint."""
+        self._dispatcher.stop()
+        self.stop_host()
 
     async def changed(self) -> None:
         """Wait until the state changes, or never will again; a checkpoint unless it never will."""
@@ -147,7 +170,15 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         mailbox = self._mailbox
         while mailbox and not self._pending:
             message = mailbox.popleft()
-            self._HANDLERS[type(message)](self, message)
+            try:
+                self._HANDLERS[type(message)](self, message)
+            except Exception as error:  # a bug of ours ends this execution, no other
+                if isinstance(message, BugFound):
+                    raise
+                self._reply = None
+                self.send(BugFound(error))
+                if isinstance(message, (StartExecution, CancelExecution)):
+                    message.reply.give(error)
 
     # Deciding: one method a message.
 
@@ -161,17 +192,21 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         if not self._is_current(run):
             return
         at = self._clock.now()
+        is_cancelling = self.state.status == "cancelling"
+        transition = message.transition
         finished = TaskFinished(
             at=at,
             task=run.task.name,
             visit=run.visit,
             attempt=run.attempt,
             outcome=message.outcome,
+            transition=None if is_cancelling else transition,
         )
-        if self.state.status == "cancelling":
+        if is_cancelling:
             self._record((finished, self._stopped(run.task.name, run.attempt, "finished", at)))
-            return
-        self._record((finished, *follow(self._plan, self.state, finished, message.decision)))
+        else:
+            next_event = follow(self._plan, self.state, finished, transition.target)
+            self._record((finished, next_event))
 
     def _attempt_stopped(self, message: AttemptStopped) -> None:
         run = message.run
@@ -195,8 +230,13 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         self.is_host_closed = True
         if self.state.status == "cancelling":
             self._record_cancelled("stopped")
+        self._close_host()
+
+    def _close_host(self) -> None:
+        self.is_host_closed = True
         self._hooks.host_closed(self)
-        self._notify()
+        if self._ended is not None or self._changed is not None:
+            self._notify()
 
     def _record_cancelled(self, how: StopKind) -> None:
         at = self._clock.now()
@@ -220,9 +260,11 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         seconds = self._clock.monotonic() - self._cancel_requested
         return TaskStopped(at=at, task=task, attempt=attempt, how=how, seconds=seconds, error=error)
 
-    def _fail_internally(self, error: Exception) -> None:
+    def _bug_found(self, message: BugFound) -> None:
+        error = message.error
         logger.error("execution %s: a bug in flowmgr", self.execution_id, exc_info=error)
-        if self.state.has_ended or self._pending:
+        self.stop()
+        if self.state.has_ended or not self.state.seq:
             return
         described = describe_error(error)
         info = ErrorInfo("InternalError", f"{described.type}: {described.message}")
@@ -234,30 +276,38 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
     def _record(self, events: tuple[Event, ...]) -> None:
         self._pending = events
         batch = Batch(self.execution_id, self.state.seq + 1, events)
-        self._journal.append(batch, self._acknowledged)
+        try:
+            self._journal.append(batch, self._acknowledged)
+        except Exception as error:
+            if self._pending is not events:  # it was acknowledged: this is not the journal's
+                raise
+            self._acknowledged(error)
         self._is_waiting = bool(self._pending)
 
     def _acknowledged(self, error: Exception | None) -> None:
         events, self._pending = self._pending, ()
         reply, self._reply = self._reply, None
-        if error is not None:
-            if reply is not None:
-                reply.give(error)
+        was_waiting, self._is_waiting = self._is_waiting, False
+        if error is None:
+            self._apply(events)
+        else:
             self._hooks.journal_failed(error)
-            return
+        if reply is not None:
+            reply.give(error or True)
+        if was_waiting and self._mailbox and not self.is_scheduled:
+            self._dispatcher.schedule(self)  # otherwise `handle_mail` called, and goes on by itself
+
+    def _apply(self, events: tuple[Event, ...]) -> None:
         evolve(self.state, events)
         last = events[-1]  # what was decided last is the one thing to act on
         act = self._ACTIONS.get(type(last))
         if act is not None:
-            act(self, last)
-        if reply is not None:
-            reply.give(True)  # noqa: FBT003
+            try:
+                act(self, last)
+            except Exception as error:  # noqa: BLE001 - not the journal's, which is what called
+                self.send(BugFound(error))
         if self._changed is not None or self._ended is not None:
             self._notify()
-        if self._is_waiting:  # otherwise `handle_mail` is what called, and goes on by itself
-            self._is_waiting = False
-            if self._mailbox and not self.is_scheduled:
-                self._dispatcher.schedule(self)
 
     def _notify(self) -> None:
         if self._changed is not None:
@@ -273,7 +323,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
 
     def _stop(self, _: CancelRequested) -> None:
         self._cancel_requested = self._clock.monotonic()
-        self.stop_host()
+        self.stop()
         self._hooks.execution_cancelling(self)
 
     def _end(self, _: Event) -> None:
@@ -286,6 +336,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         AttemptStopped: _attempt_stopped,
         CancelExecution: _cancel,
         GraceEnded: _grace_ended,
+        BugFound: _bug_found,
         HostClosed: _host_closed,
     }
 

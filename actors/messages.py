@@ -6,10 +6,9 @@ import msgspec
 
 from actors.actor import Reply
 from actors.context import Context
-from actors.events import ExecutionStarted
+from actors.events import ExecutionStarted, Transition
 from actors.outcome import ErrorInfo, Outcome, StopKind
 from actors.plan import PlannedTask
-from actors.routing import Decision
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -56,7 +55,7 @@ class TaskDecided(Message, frozen=True):
 
     run: RunTask
     outcome: Outcome
-    decision: Decision
+    transition: Transition
 
 
 class AttemptStopped(Message, frozen=True):
@@ -81,10 +80,22 @@ class GraceEnded(Message, frozen=True):
     """To the supervisor, from the engine: what has not stopped by now will not be waited for."""
 
 
+class BugFound(Message, frozen=True):
+    """To the supervisor, from itself: handling a message, or running the host, has raised."""
+
+    error: Exception
+
+
 class HostClosed(Message, frozen=True):
     """To the supervisor, from its host task: no code of the execution is running any more."""
 
 
 SupervisorMessage = (
-    StartExecution | TaskDecided | AttemptStopped | CancelExecution | GraceEnded | HostClosed
+    StartExecution
+    | TaskDecided
+    | AttemptStopped
+    | CancelExecution
+    | GraceEnded
+    | BugFound
+    | HostClosed
 )

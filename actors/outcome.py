@@ -81,7 +81,7 @@ def describe_error(error: BaseException) -> ErrorInfo:
         else:
             message = str(error)
         message = message.encode("utf-8", "backslashreplace").decode()[:MAX_MESSAGE]
-    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+    except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
         message = "(the error's own text could not be made)"
     return ErrorInfo(type(error).__name__, message)
 

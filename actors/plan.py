@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from actors.events import Transition
 from actors.outcome import OutcomeStatus
 from actors.ports import ActivityRunner
 
@@ -14,15 +15,21 @@ END: Final = "end"
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """Where to go after a task.
+    """Where to go after a task, by its outcome."""
 
-    An outcome equal to `outcome` leads to `on_match`, any other to `otherwise`.
-    """
+    on_success: Transition
+    on_failure: Transition
 
-    name: str
-    outcome: OutcomeStatus
-    on_match: str
-    otherwise: str
+    @classmethod
+    def of(cls, name: str, outcome: OutcomeStatus, on_match: str, otherwise: str) -> Condition:
+        """Return the condition *name*.
+
+        An outcome equal to *outcome* leads to *on_match*, any other to *otherwise*. With the
+        outcome "failure" it is therefore the failed task that goes to *on_match*.
+        """
+        matched = Transition(name, matched=True, target=on_match)
+        other = Transition(name, matched=False, target=otherwise)
+        return cls(matched, other) if outcome == "success" else cls(other, matched)
 
 
 class PlannedTask(msgspec.Struct, frozen=True):

@@ -19,5 +19,5 @@ class RouterActor(Actor[ApplyConditions]):
 
     def receive(self, message: ApplyConditions) -> None:
         """Decide where the finished task leads and tell the supervisor."""
-        decision = decide(message.run.task, message.outcome)
-        self._supervisor.send(TaskDecided(message.run, message.outcome, decision))
+        run, outcome = message.run, message.outcome
+        self._supervisor.send(TaskDecided(run, outcome, decide(run.task, outcome)))

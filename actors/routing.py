@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Final
 
 from actors.events import (
     Event,
@@ -10,57 +10,36 @@ from actors.events import (
     ExecutionFailed,
     TaskFinished,
     TaskStarted,
-    TransitionTaken,
+    Transition,
 )
 from actors.outcome import ErrorInfo, Outcome
 from actors.plan import END, Plan, PlannedTask
 from actors.state import ExecutionState
 
-
-class Decision(msgspec.Struct, frozen=True, gc=False):
-    """Where a finished task leads, and what decided it.
-
-    Attributes:
-        condition: the condition that decided; None when the task has none.
-        matched: whether the outcome was the one that the condition names.
-        target: the next task, or `END`.
-    """
-
-    condition: str | None
-    matched: bool
-    target: str
+UNCONDITIONAL_END: Final = Transition(None, matched=False, target=END)
 
 
-def decide(task: PlannedTask, outcome: Outcome) -> Decision:
+def decide(task: PlannedTask, outcome: Outcome) -> Transition:
     """Apply the conditions of *task* to how it ended.
 
-    The first condition decides: an outcome equal to the condition's leads to its target for a
-    match, any other to its other target. A task without conditions leads to the end.
+    The first condition decides. A task without conditions leads to the end.
     """
     for condition in task.conditions:
-        matched = outcome.status == condition.outcome
-        target = condition.on_match if matched else condition.otherwise
-        return Decision(condition.name, matched, target)
-    return Decision(None, False, END)  # noqa: FBT003
+        return condition.on_success if outcome.error is None else condition.on_failure
+    return UNCONDITIONAL_END
 
 
-def follow(
-    plan: Plan, state: ExecutionState, finished: TaskFinished, decision: Decision
-) -> tuple[Event, Event]:
-    """Return what is to be recorded behind *finished*: the transition, and what follows.
+def follow(plan: Plan, state: ExecutionState, finished: TaskFinished, target: str) -> Event:
+    """Return what is to be recorded behind *finished*, which leads to *target*.
 
     The execution fails if its last task did and led to the end, and if a task would run more often
     than the plan allows; it completes if its last task succeeded.
     """
-    task, outcome, at = finished.task, finished.outcome, finished.at
-    target = decision.target
-    taken = TransitionTaken(
-        at=at, source=task, condition=decision.condition, matched=decision.matched, target=target
-    )
+    at, outcome = finished.at, finished.outcome
     if target == END:
         if outcome.error is None:
-            return taken, ExecutionCompleted(at=at)
-        return taken, ExecutionFailed(at=at, error=outcome.error, task=task)
+            return ExecutionCompleted(at=at)
+        return ExecutionFailed(at=at, error=outcome.error, task=finished.task)
     visit = state.visits.get(target, 0) + 1
     if visit > plan.max_visits:
         message = (
@@ -68,5 +47,5 @@ def follow(
             f"the flow allows {plan.max_visits} (max_visits)"
         )
         error = ErrorInfo("MaxVisitsExceeded", message)
-        return taken, ExecutionFailed(at=at, error=error, task=target)
-    return taken, TaskStarted(at=at, task=target, visit=visit)
+        return ExecutionFailed(at=at, error=error, task=target)
+    return TaskStarted(at=at, task=target, visit=visit)

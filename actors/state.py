@@ -22,22 +22,10 @@ from actors.events import (
     TaskFinished,
     TaskStarted,
     TaskStopped,
-    TransitionTaken,
 )
 from actors.outcome import ErrorInfo, Outcome
 
 ExecutionStatus = Literal["pending", "running", "cancelling", "completed", "failed", "cancelled"]
-
-ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
-"""The statuses of an execution that has ended: they never change again."""
-
-
-class RunningTask(msgspec.Struct, frozen=True, gc=False):
-    """An attempt that has started and not ended."""
-
-    visit: int
-    attempt: int
-    started_at: float
 
 
 class Cancellation(msgspec.Struct):
@@ -54,6 +42,9 @@ class Cancellation(msgspec.Struct):
     tasks: tuple[TaskStopped, ...] = ()
 
 
+_NOTHING = Context()
+
+
 class ExecutionState(msgspec.Struct):
     """What is known about an execution.
 
@@ -62,7 +53,7 @@ class ExecutionState(msgspec.Struct):
         current_task: the task that runs or ran last; "end" after the transition to the end.
         results: the last outcome of every task that has finished, in the order of finishing.
         visits: how often each task was started.
-        running: the attempts that have started and not ended, by task.
+        running: how the attempts that have not ended were started, by task.
         has_failures: whether any task has failed.
         error: why the execution failed, and `error_task` where.
     """
@@ -72,12 +63,12 @@ class ExecutionState(msgspec.Struct):
     status: ExecutionStatus = "pending"
     seq: int = 0
     current_task: str = ""
-    context: Context = msgspec.field(default_factory=Context)
+    context: Context = _NOTHING
     started_at: float = 0.0
     ended_at: float | None = None
     results: dict[str, Outcome] = msgspec.field(default_factory=dict)
     visits: dict[str, int] = msgspec.field(default_factory=dict)
-    running: dict[str, RunningTask] = msgspec.field(default_factory=dict)
+    running: dict[str, TaskStarted] = msgspec.field(default_factory=dict)
     has_failures: bool = False
     error: ErrorInfo | None = None
     error_task: str | None = None
@@ -86,7 +77,7 @@ class ExecutionState(msgspec.Struct):
     @property
     def has_ended(self) -> bool:
         """Whether the execution has ended; nothing changes it any more then."""
-        return self.status in ENDED
+        return self.ended_at is not None
 
 
 def evolve(state: ExecutionState, events: Sequence[Event]) -> None:
@@ -115,21 +106,20 @@ def _execution_started(state: ExecutionState, event: ExecutionStarted) -> None:
 def _task_started(state: ExecutionState, event: TaskStarted) -> None:
     state.current_task = event.task
     state.visits[event.task] = event.visit
-    state.running[event.task] = RunningTask(event.visit, event.attempt, event.at)
+    state.running[event.task] = event
 
 
 def _task_finished(state: ExecutionState, event: TaskFinished) -> None:
     task, outcome = event.task, event.outcome
     state.running.pop(task, None)
-    state.results.pop(task, None)  # a repeated task moves to the end: results are in run order
+    if task in state.results:  # a repeated task moves to the end: results are in run order
+        del state.results[task]
     state.results[task] = outcome
     state.context = state.context.extended(f"{task}_result", outcome.data)
     if outcome.error is not None:
         state.has_failures = True
-
-
-def _transition_taken(state: ExecutionState, event: TransitionTaken) -> None:
-    state.current_task = event.target
+    if event.transition is not None:
+        state.current_task = event.transition.target
 
 
 def _cancel_requested(state: ExecutionState, event: CancelRequested) -> None:
@@ -164,7 +154,6 @@ _EVOLVERS: dict[type[Event], Callable[[ExecutionState, Any], None]] = {
     ExecutionStarted: _execution_started,
     TaskStarted: _task_started,
     TaskFinished: _task_finished,
-    TransitionTaken: _transition_taken,
     CancelRequested: _cancel_requested,
     TaskStopped: _task_stopped,
     ExecutionCompleted: _execution_completed,

@@ -65,7 +65,7 @@ class TaskActor(HostedActor[RunTask]):
     def _report_raised(
         self, message: RunTask, attempt: Attempt, error: BaseException, seconds: float
     ) -> None:
-        if not _is_being_cancelled():
+        if not is_being_cancelled():
             outcome = Outcome("failure", seconds, error=describe_error(error))
             self._environment.router.send(ApplyConditions(message, outcome))
             return
@@ -76,7 +76,7 @@ class TaskActor(HostedActor[RunTask]):
         )
 
 
-def _is_being_cancelled() -> bool:
+def is_being_cancelled() -> bool:
     """Whether a scope around this frame is cancelled; true of a cancellation that was asked for."""
     return anyio.current_effective_deadline() == -math.inf
 

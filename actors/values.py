@@ -54,10 +54,8 @@ def decode_value(data: bytes | msgspec.Raw) -> Any:
 
 
 def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
-    if depth > MAX_DEPTH:
-        msg = f"the result is nested deeper than {MAX_DEPTH} levels; return a flatter value"
-        raise ValueRefusedError(msg)
     if isinstance(value, dict):
+        _refuse_deep(depth)
         for key, item in value.items():
             if not isinstance(key, str):
                 msg = f"{where} has the key {key!r}: keys in JSON are text; use str({key!r})"
@@ -65,11 +63,19 @@ def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
             if type(item) not in _PLAIN:
                 _refuse_what_json_changes(item, depth + 1, f"{where}[{key!r}]")
     elif isinstance(value, (list, tuple)):
+        _refuse_deep(depth)
         for position, item in enumerate(value):
             if type(item) not in _PLAIN:
                 _refuse_what_json_changes(item, depth + 1, f"{where}[{position}]")
     else:
         _refuse_object_or_scalar(value, depth, where)
+
+
+def _refuse_deep(depth: int) -> None:
+    """Refuse an object or a list that has *depth* others around it."""
+    if depth >= MAX_DEPTH:
+        msg = f"the result is nested deeper than {MAX_DEPTH} levels; return a flatter value"
+        raise ValueRefusedError(msg)
 
 
 def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:

@@ -1,6 +1,6 @@
 """The flow language, the engine and its journal.
 
-    from flowmgr import activity, open_engine
+from flowmgr import activity, open_engine
 """
 
 from actors.context import Context

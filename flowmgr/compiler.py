@@ -26,7 +26,7 @@ def compile_flow(
     conditions: dict[str, list[Condition]] = defaultdict(list)
     for condition in definition.conditions:
         conditions[condition.source_task].append(
-            Condition(
+            Condition.of(
                 condition.name,
                 condition.outcome,
                 condition.target_task_success,

@@ -218,9 +218,12 @@ class Engine:
             EngineClosedError: the engine stopped it, without its having ended.
         """
         supervisor = self._live.get(execution_id)
-        if supervisor is None:
-            return await self.get(execution_id)
-        return await self._over(supervisor, timeout)
+        if supervisor is not None:
+            return await self._over(supervisor, timeout)
+        execution = await self.get(execution_id)
+        if not execution.has_ended:
+            raise _stopped(execution_id)
+        return execution
 
     async def _over(self, supervisor: ExecutionSupervisor, timeout: float | None) -> Execution:  # noqa: ASYNC109
         if timeout is None:
@@ -229,8 +232,7 @@ class Engine:
             with anyio.move_on_after(timeout):
                 await supervisor.over()
         if supervisor.is_over and not supervisor.state.has_ended:
-            msg = f"Execution '{supervisor.execution_id}' was stopped because the engine is closing"
-            raise EngineClosedError(msg)
+            raise _stopped(supervisor.execution_id)
         return view(supervisor.execution_id, supervisor.state)
 
     async def cancel(
@@ -262,6 +264,8 @@ class Engine:
             execution = view(execution_id, supervisor.state)
         else:
             execution = await self.get(execution_id)
+        if supervisor is None and not execution.has_ended:
+            raise _stopped(execution_id)
         if execution.cancellation is None:
             msg = (
                 f"Execution '{execution_id}' has {execution.status}; "
@@ -297,7 +301,7 @@ class Engine:
                 yield recorded
             if supervisor is None or is_last:
                 return
-            if supervisor.state.seq == after:
+            if supervisor.state.seq <= after:  # a journal may show more than it has acknowledged
                 await supervisor.changed()
 
     async def _recorded_state(self, execution_id: str) -> ExecutionState:
@@ -318,6 +322,12 @@ class Engine:
             grace: how long they may take; the setting if None.
         """
         self._live.begin_draining(grace)
+
+
+def _stopped(execution_id: str) -> EngineClosedError:
+    return EngineClosedError(
+        f"Execution '{execution_id}' was stopped because the engine is closing"
+    )
 
 
 @asynccontextmanager
@@ -358,6 +368,9 @@ async def open_engine(
 
         def fail(error: Exception) -> None:
             failures.append(error)
+            if len(failures) > 1:
+                return
+            live.stop()
             root.cancel_scope.cancel()
             if on_failure is not None:
                 on_failure(error)
@@ -376,12 +389,13 @@ async def open_engine(
         )
         try:
             yield engine
+            await live.drained()
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:  # noqa: BLE001 - raised again outside of the task group
             raised = error
-        else:
-            await live.drained()
+        finally:
+            live.stop()
         root.cancel_scope.cancel()
     if failures:
         msg = f"The journal failed, and the engine with it: {failures[0]}"

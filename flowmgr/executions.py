@@ -57,7 +57,7 @@ def view(execution_id: str, state: ExecutionState) -> Execution:
         status=state.status,
         current_task=state.current_task,
         task_results=dict(state.results),
-        context=state.context,
+        context=state.context.copy(),
         started_at=state.started_at,
         ended_at=state.ended_at,
         had_failures=state.has_failures,

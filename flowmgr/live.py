@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from actors.messages import GraceEnded, StartExecution
 from actors.plan import Plan
 from actors.ports import Clock, Journal
 from flowmgr.errors import EngineBusyError, EngineClosedError
+from flowmgr.hosts import Hosts
 from flowmgr.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class LiveExecutions(SupervisorHooks):
         fail: Callable[[Exception], None],
     ) -> None:
         self._root = root
+        self._hosts = Hosts(root)
         self._journal = journal
         self._clock = clock
         self._settings = settings
@@ -113,12 +114,8 @@ class LiveExecutions(SupervisorHooks):
             raise EngineBusyError(msg)
 
     def _host(self, supervisor: ExecutionSupervisor) -> None:
-        # A context of its own: the execution belongs to no request, and inherits nothing from one.
-        handle = self._root.create_task(
-            supervisor.host(), name=supervisor.execution_id, context=contextvars.Context()
-        )
-        supervisor.stop_host = handle.cancel
         self._hosted += 1
+        self._hosts.run(supervisor)
 
     # What supervisors report.
 
@@ -176,6 +173,15 @@ class LiveExecutions(SupervisorHooks):
             self._root.start_soon(self._drain, self._drained, name="drain")
         self._grace_scope.deadline = min(self._grace_scope.deadline, deadline)
 
+    def stop(self) -> None:
+        """Accept no more executions and stop the live ones at their checkpoints, at once.
+
+        Not a checkpoint. None of them is recorded as cancelled.
+        """
+        self._is_accepting = False
+        for supervisor in list(self._supervisors.values()):
+            supervisor.stop()
+
     async def drained(self) -> None:
         """Wait until nothing is live any more; begins to drain if that has not been begun."""
         self.begin_draining()
@@ -190,7 +196,7 @@ class LiveExecutions(SupervisorHooks):
                 logger.warning(
                     "execution %s is stopped: the grace is over", supervisor.execution_id
                 )
-                supervisor.stop_host()
+                supervisor.stop()
             with anyio.move_on_after(STOP_SECONDS):
                 await self._hosts_closed()
         finally:

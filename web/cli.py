@@ -280,3 +280,7 @@ def _hints(line: str, registered: Sequence[str]) -> list[str]:
         f"  curl -X POST {url[0]}/flows/execute -H 'Content-Type: application/json' -d '{body}'",
         f"  open {url[0]}/docs",
     ]
+
+
+if __name__ == "__main__":
+    main()

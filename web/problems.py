@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
 
+MAX_PATH = 200
+"""Characters of a path that a problem repeats."""
+
 
 class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     """A problem, as RFC 9457 writes it.
@@ -157,10 +160,12 @@ def answer_request_error(
     )
 
 
-def answer_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemDetails]:
+def answer_http_error(
+    request: Request[Any, Any, Any], error: HTTPException
+) -> Response[ProblemDetails]:
     """Answer what Litestar refuses: unknown paths and methods, large bodies, bad parameters."""
     status = HTTPStatus(error.status_code)
-    detail = error.detail
+    detail, path = error.detail, request.url.path[:MAX_PATH]
     problems: tuple[Problem, ...] = ()
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         problems = tuple(_parameter_problem(entry) for entry in error.extra)
@@ -168,7 +173,10 @@ def answer_http_error(_: Request[Any, Any, Any], error: HTTPException) -> Respon
     elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = "The body is larger than this server accepts (setting max_body_bytes)"
     elif status == HTTPStatus.NOT_FOUND:
-        detail = "Nothing has this path; /docs shows the ones there are"
+        detail = f"Nothing has the path {path!r}; /docs shows the ones there are"
+    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "")
+        detail = f"{request.method} cannot be done to {path!r}; what can is: {allowed}"
     name = status.phrase.lower().replace(" ", "-")
     return problem_response(status, name, status.phrase, detail, problems, error.headers)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import re
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -12,8 +11,10 @@ from typing import Any, NoReturn
 import msgspec
 from litestar import Request
 
+from flowmgr.definition import FlowDefinition
 from flowmgr.documents import parse_json
 from flowmgr.errors import Problem
+from flowmgr.findings import kind_of
 from web.problems import RequestError
 
 AnyRequest = Request[Any, Any, Any]
@@ -21,6 +22,8 @@ AnyRequest = Request[Any, Any, Any]
 MAX_DIGITS = 15
 """Digits that a number in a cursor may have: no list is that long."""
 
+_FLOW_BODY = frozenset({"flow", "flow_data", *FlowDefinition.__struct_fields__})
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _WAIT = re.compile(r"wait\s*=\s*\"?([^\";]*)\"?\Z", re.IGNORECASE)
 
 
@@ -40,6 +43,29 @@ async def json_body(request: AnyRequest) -> Any:
         )
         raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
     return parse_json(await request.body())
+
+
+async def flow_document(request: AnyRequest) -> dict[str, Any]:
+    """Read the body as something that can be a flow, in any of its wrappings.
+
+    As in the original, a body of another shape is 422, and what is wrong with the flow in it 400.
+
+    Raises:
+        RequestError: it is something else.
+        DocumentError: it is not JSON, or cannot be read exactly.
+    """
+    body = await json_body(request)
+    if not isinstance(body, dict):
+        refuse("", "wrong_type", f"The body must be a JSON object, not {kind_of(body)}")
+    if not isinstance(body.get("flow_data", body), dict):
+        refuse("/flow_data", "wrong_type", "'flow_data' must be an object with the field 'flow'")
+    if body.keys().isdisjoint(_FLOW_BODY):
+        refuse(
+            "/flow",
+            "missing_field",
+            "The body has no flow: it must have 'flow' or 'flow_data', or the fields of a flow",
+        )
+    return body
 
 
 async def json_object(request: AnyRequest, *known: str) -> dict[str, Any]:
@@ -118,14 +144,10 @@ def seconds(text: str, name: str) -> float:
     Raises:
         RequestError: it is none.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0:
+    if not _SECONDS.fullmatch(text):
         msg = f"{name} is {text[:60]!r}: it must be a number of seconds, 0 or more"
         raise RequestError(HTTPStatus.BAD_REQUEST, msg)
-    return value
+    return float(text)
 
 
 def encode_cursor(position: str) -> str:
@@ -141,9 +163,10 @@ def decode_cursor(cursor: str) -> str:
     """
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        position = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
-        _refuse_cursor(cursor)
+        position = ""
+    return position or _refuse_cursor(cursor)
 
 
 def decode_number_cursor(cursor: str) -> int:

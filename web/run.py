@@ -38,8 +38,8 @@ async def run_flow(
     wait.
     """
     async with open_engine(settings, activities=activities) as engine:
-        started = await engine.start(document, context)
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            started = await engine.start(document, context)
             async with anyio.create_task_group() as group:
                 group.start_soon(_cancel_on_signal, engine, started.execution_id, signals)
                 await _show_progress(engine, started.execution_id)

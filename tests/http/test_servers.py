@@ -16,6 +16,7 @@ from typing import Self
 import pytest
 
 from tests.support.server_process import PATIENCE, ServerProcess
+from web.servers.listening import bind_sockets
 
 BACKENDS = ("asyncio", "trio")
 APP = "tests.http.apps.server_app"
@@ -32,6 +33,13 @@ def launch(backend: str, startup: str = "works", **options: object) -> ServerPro
 @contextlib.contextmanager
 def running(backend: str, startup: str = "works", **options: object) -> Iterator[ServerProcess]:
     with launch(backend, startup, **options) as server:
+        yield server.wait_until_ready()
+
+
+@contextlib.contextmanager
+def running_litestar(backend: str) -> Iterator[ServerProcess]:
+    settings = json.dumps({"backend": backend, "port": 0})
+    with ServerProcess(["tests.http.apps.litestar_app", settings]) as server:
         yield server.wait_until_ready()
 
 
@@ -180,6 +188,15 @@ def test_a_handler_that_waits_for_the_client_sees_it_leave(shared):
 
 def test_a_receive_that_was_given_up_can_be_repeated(shared):
     assert get(shared, "/timed_receive") == (200, "waited")
+
+
+def test_litestar_is_served_on_the_backend(backend):
+    with running_litestar(backend) as server:
+        assert get(server, "/library") == (200, f'{{"library":"{backend}"}}')
+        assert get(server, "/nowhere")[0] == 404
+        assert server.stop() == 0
+        server.kill()
+        assert server.stderr.text == ""
 
 
 # Stopping.
@@ -341,6 +358,30 @@ def test_a_port_lost_while_the_app_starts_is_one_line_and_the_app_is_shut_down(b
         )
 
 
+def test_a_name_with_two_addresses_listens_on_both_under_one_port(monkeypatch):
+    resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2", "127.0.0.1")
+    with contextlib.ExitStack() as stack:
+        bound = [stack.enter_context(s) for s in bind_sockets("a name", 0)]
+        assert [s.getsockname()[0] for s in bound] == ["127.0.0.1", "127.0.0.2"]
+        assert len({s.getsockname()[1] for s in bound}) == 1
+
+
+def test_an_address_that_the_machine_lacks_is_skipped_unless_it_is_the_only_one(monkeypatch):
+    lacking = "192.0.2.1"  # reserved for documentation
+    resolve_to(monkeypatch, lacking, "127.0.0.1")
+    (bound,) = bind_sockets("a name", 0)
+    with bound:
+        assert bound.getsockname()[0] == "127.0.0.1"
+    resolve_to(monkeypatch, lacking)
+    with pytest.raises(OSError, match="assign"):
+        bind_sockets("a name", 0)
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 0)) for a in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
+
+
 # Dying.
 
 
@@ -353,6 +394,13 @@ def test_the_death_of_the_engine_stops_the_server_and_readiness(backend, how):
         server.kill()
         last = server.stderr.text.splitlines()[-1]
         assert last == "flowmgr stopped because of an error: RuntimeError: the engine died"
+
+
+def test_a_lifespan_of_litestar_that_dies_stops_the_server(backend):
+    with running_litestar(backend) as server:
+        assert get(server, "/die")[0] == 200
+        assert server.wait() == 1
+        server.stderr.wait_for("flowmgr stopped because of an error: RuntimeError: engine died\n")
 
 
 def test_a_crash_of_the_trio_run_stops_the_server():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -41,7 +40,8 @@ MAX_REASON = 1000
 
 ExecutionId = Annotated[str, Parameter(description="The execution's id.")]
 Wait = Annotated[
-    float, Parameter(ge=0, description="Seconds to wait at most for the execution to end.")
+    float,
+    Parameter(ge=0, le=10**9, description="Seconds to wait at most for the execution to end."),
 ]
 
 
@@ -143,7 +143,7 @@ class ExecutionController(Controller):
         wait: Wait = 0,
     ) -> ExecutionResource:
         """Show an execution as it is, or as it is when it has ended or *wait* is over."""
-        if wait > 0 and not math.isnan(wait):
+        if wait > 0:
             timeout = min(wait, web_settings.wait_limit)
             return execution_resource(await engine.wait(execution_id, timeout))
         return execution_resource(await engine.get(execution_id))

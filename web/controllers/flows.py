@@ -16,6 +16,7 @@ from web.requests import (
     decode_cursor,
     decode_number_cursor,
     encode_cursor,
+    flow_document,
     json_body,
 )
 from web.resources import (
@@ -51,7 +52,7 @@ class FlowController(Controller):
         same definition again makes no new version. `If-None-Match: *` refuses an id that exists.
         """
         only_new = request.headers.get("if-none-match", "").strip() == "*"
-        flow = await engine.register(await json_body(request), only_new=only_new)
+        flow = await engine.register(await flow_document(request), only_new=only_new)
         created = FlowCreated(
             message=f"Flow {flow.definition.id} created successfully",
             id=flow.definition.id,

@@ -4,9 +4,10 @@
 side is the `Lifecycle` protocol.
 """
 
+from web.servers.exits import ENGINE_DIED, STARTUP_FAILED, STOPPED
 from web.servers.interface import ASGIApp, Lifecycle
 from web.servers.options import ServerDescription, ServerOptions, describe_server
-from web.servers.uvicorn_server import ENGINE_DIED, STARTUP_FAILED, STOPPED, serve
+from web.servers.serving import serve
 
 __all__ = [
     "ENGINE_DIED",

@@ -35,19 +35,15 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
                 listener.bind((address, taken))
             except OSError as error:
                 # A name such as localhost may have an address that this machine has switched off.
-                if error.errno != errno.EADDRNOTAVAIL or len(addresses) == 1:
+                if error.errno != errno.EADDRNOTAVAIL:
                     raise
+                listener.close()
             else:
                 sockets.append(listener)
         if not sockets:
             raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
         opened.pop_all()
     return sockets
-
-
-def why_not_bound(error: Exception) -> str:
-    """Return the reason in *error* in the system's words, without the numbers."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def url_of(listener: socket.socket) -> str:

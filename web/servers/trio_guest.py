@@ -207,20 +207,22 @@ async def drive(function: Callable[..., Awaitable[T]], *args: object) -> T:
     try:
         while True:
             # What the step calls must find the library of the host, and not trio.
-            before, library.name = library.name, "asyncio"
+            library.name = "asyncio"
             try:
                 future = next(coroutine)
             except StopIteration as stop:
                 value: T = stop.value
                 return value
             finally:
-                library.name = before
+                library.name = "trio"
             if future is None:  # how asyncio.sleep(0) yields to its loop
                 await trio.lowlevel.cancel_shielded_checkpoint()
             else:
                 await _wait_for_future(future)
     finally:
+        library.name = "asyncio"
         coroutine.close()
+        library.name = "trio"
 
 
 async def _wait_for_future(future: asyncio.Future[object]) -> None:

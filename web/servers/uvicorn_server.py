@@ -4,7 +4,9 @@ How it stops, with T the moment of the signal and G the grace:
 
 1. T: the sockets stop listening, `Lifecycle.drain` is called, idle connections are closed.
 2. until T + G: requests in flight finish.
-3. T + G: those that did not are cancelled. A second signal moves this moment to now.
+3. T + G: those that did not are cancelled. A second signal moves this moment to now. On asyncio
+   this is asyncio's own cancellation, which the shields of anyio do not hold off, as those of trio
+   do: what must not be cut short belongs into a task of the app's lifespan.
 4. When they have ended, or 0.3 s later, the app's lifespan is shut down.
 5. T + G + 0.8 s: whatever still runs is named in the log, and the process is ended.
 
@@ -17,31 +19,22 @@ import asyncio
 import contextlib
 import logging
 import math
-import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from types import FrameType
 
 import uvicorn
-from uvicorn.server import HANDLED_SIGNALS
 
+from web.servers.exits import ENGINE_DIED, STARTUP_FAILED, STOPPED, cannot_listen, in_one_line
 from web.servers.interface import ASGIApp, Lifecycle
 from web.servers.lifespan import Lifespan
-from web.servers.listening import bind_sockets, url_of, why_not_bound
+from web.servers.listening import url_of
 from web.servers.options import ServerOptions, loop_name
 from web.servers.requests import RequestTracker
 from web.servers.trio_guest import GuestRunEndedError, TrioApp, TrioGuest
 from web.servers.watchdog import Watchdog, waited_for_threads
-
-STOPPED = 0
-"""Exit code: a signal asked the server to stop."""
-ENGINE_DIED = 1
-"""Exit code: the app reported an error that it cannot live with, or its lifespan ended."""
-STARTUP_FAILED = 3
-"""Exit code: the address could not be taken, or the app did not start."""
 
 END_SECONDS = 0.8
 """From the end of the grace to the end by force; the rest of the promised second is to flush."""
@@ -52,49 +45,6 @@ SAME_SIGNAL_SECONDS = 0.2
 """Signals this close are one request: `timeout`, for one, signals its child and then its group."""
 
 logger = logging.getLogger(__name__)
-
-
-def serve(
-    app: ASGIApp,
-    options: ServerOptions,
-    lifecycle: Lifecycle,
-    announce: Callable[[str], None] | None = None,
-) -> int:
-    """Run *app* until a signal stops it or it dies, and return the process's exit code.
-
-    Call it from the main thread, as the last thing that the process does. It handles SIGTERM and
-    SIGINT, also after it has returned: the process ends within the grace plus one second of the
-    first signal, by force if it must, even if a thread would keep the interpreter from exiting.
-    That bound needs the interpreter: extension code that holds its lock for ever is beyond it.
-
-    Args:
-        app: the ASGI app; it must support the lifespan protocol.
-        options: how to run it.
-        lifecycle: the app's side of stopping.
-        announce: is given the line that says where the server listens, once it does; the default
-            writes it to the standard output.
-
-    Returns:
-        `STOPPED`, `ENGINE_DIED` or `STARTUP_FAILED`. For the latter two, one line on the standard
-        error says why.
-    """
-    try:
-        sockets = bind_sockets(options.host, options.port)
-    except (OSError, OverflowError, UnicodeError) as error:
-        _complain(_cannot_listen(options, error))
-        return STARTUP_FAILED
-    server = AppServer(app, options, lifecycle, announce or _write_line)
-    for number in HANDLED_SIGNALS:
-        signal.signal(number, server.handle_exit)
-    try:
-        server.run(sockets)
-    finally:
-        for listener in sockets:
-            listener.close()
-    if server.complaint is not None:
-        _complain(server.complaint)
-        server.end_by(time.monotonic() + END_SECONDS)
-    return server.exit_code
 
 
 class AppServer(uvicorn.Server):
@@ -259,23 +209,25 @@ class AppServer(uvicorn.Server):
         elif self.complaint is None:
             logger.error("The app failed", exc_info=error)
             self.exit_code = self._watchdog.exit_code = ENGINE_DIED
-            self.complaint = f"flowmgr stopped because of an error: {_in_one_line(error)}"
+            self.complaint = f"flowmgr stopped because of an error: {in_one_line(error)}"
         if math.isinf(self._asked_at):
             self._note_stop(time.monotonic())
         self._begin_stop()
 
     def _fail_startup(self, error: BaseException) -> None:
-        was_asked_to_stop, self.should_exit = self.should_exit, True
-        if self.complaint is not None:
-            return
-        if was_asked_to_stop and isinstance(error, asyncio.CancelledError):
+        was_asked_to_stop = not math.isinf(self._asked_at)
+        if self.complaint is not None or (
+            was_asked_to_stop and isinstance(error, asyncio.CancelledError)
+        ):
             return
         logger.debug("The server did not start", exc_info=error)
         self.exit_code = STARTUP_FAILED
-        if isinstance(error, OSError) and self.lifespan.is_running:
-            self.complaint = _cannot_listen(self._options, error)
+        if isinstance(error, OSError) and self.lifespan.is_running and not self.started:
+            self.complaint = cannot_listen(self._options, error)
         else:
-            self.complaint = f"flowmgr could not start: {_in_one_line(error)}"
+            self.complaint = f"flowmgr could not start: {in_one_line(error)}"
+        if not was_asked_to_stop:
+            self._note_stop(time.monotonic())
 
     def _grace_left(self) -> float:
         return max(0.0, self._grace_ends - time.monotonic())
@@ -316,25 +268,3 @@ def _configure(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
         logging.getLogger("uvicorn.access").setLevel(logging.INFO)
     config.load()
     return config
-
-
-def _cannot_listen(options: ServerOptions, error: Exception) -> str:
-    where = f"{options.host}:{options.port}"
-    return f"flowmgr cannot listen on {where}: {why_not_bound(error)}"
-
-
-def _in_one_line(error: BaseException) -> str:
-    # A group of one is only the trace of a task group around the error.
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def _write_line(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _complain(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
