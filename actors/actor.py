@@ -49,6 +49,7 @@ class Actor(Generic[M]):
             raise MailboxFullError(msg)
         self._mailbox.append(message)
         if not self.is_scheduled:
+            self.is_scheduled = True
             self._dispatcher.schedule(self)
 
     def handle_mail(self) -> None:
@@ -65,26 +66,14 @@ class Actor(Generic[M]):
 class HostedActor(Generic[M]):
     """An actor that waits while it handles its message, and so needs the host task.
 
-    It handles one message in its life, so its mailbox has one place. Subclasses implement `run`.
+    It has one message in its life, which it is made with; what is to reach it later reaches it as
+    a cancellation. Subclasses implement `run`.
     """
 
-    __slots__ = ("_dispatcher", "_message")
+    __slots__ = ("_message",)
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
-        self._message: M | None = None
-
-    def send(self, message: M) -> None:
-        """Give the actor its message and have it run; not a checkpoint.
-
-        Raises:
-            MailboxFullError: it has been given one already.
-        """
-        if self._message is not None:
-            msg = f"{type(self).__name__} handles one message and has it already"
-            raise MailboxFullError(msg)
+    def __init__(self, message: M) -> None:
         self._message = message
-        self._dispatcher.schedule_hosted(self)
 
     async def run(self) -> None:
         """Handle the message, in the host task. Must not raise."""

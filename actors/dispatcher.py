@@ -42,14 +42,22 @@ class Dispatcher:
         self._parked: anyio.Event | None = None  # set while the host has nothing to run
 
     def schedule(self, actor: Actor[Any]) -> None:
-        """Run *actor* now, or right after the actor that is being run."""
-        actor.is_scheduled = True
-        self._ready.append(actor)
-        if not self._is_draining:
-            self._drain()
+        """Have *actor* handle its mail, now or right after the actor that is doing so."""
+        ready = self._ready
+        ready.append(actor)
+        if self._is_draining:
+            return
+        self._is_draining = True
+        try:
+            while ready:
+                actor = ready.popleft()
+                actor.is_scheduled = False
+                actor.handle_mail()
+        finally:
+            self._is_draining = False
 
-    def schedule_hosted(self, actor: HostedActor[Any]) -> None:
-        """Run *actor* on the host task."""
+    def spawn(self, actor: HostedActor[Any]) -> None:
+        """Have *actor* run on the host task."""
         self._hosted.append(actor)
         if self._parked is not None:
             self._wake_host()
@@ -83,16 +91,6 @@ class Dispatcher:
                 continue  # what was ready may be no longer
             await self._hosted.popleft().run()
             runs += 1
-
-    def _drain(self) -> None:
-        self._is_draining = True
-        try:
-            while self._ready:
-                actor = self._ready.popleft()
-                actor.is_scheduled = False
-                actor.handle_mail()
-        finally:
-            self._is_draining = False
 
     def _wake_host(self) -> None:
         if self._parked is not None:

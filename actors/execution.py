@@ -318,8 +318,8 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
 
     def _run_task(self, event: TaskStarted) -> None:
         task = self._plan.tasks[event.task]
-        actor = TaskActor(self._dispatcher, self._environment)
-        actor.send(RunTask(task, event.visit, event.attempt, self.state.context))
+        message = RunTask(task, event.visit, event.attempt, self.state.context)
+        self._dispatcher.spawn(TaskActor(message, self._environment))
 
     def _stop(self, _: CancelRequested) -> None:
         self._cancel_requested = self._clock.monotonic()

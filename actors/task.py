@@ -8,7 +8,6 @@ import anyio
 import msgspec
 
 from actors.actor import Actor, HostedActor
-from actors.dispatcher import Dispatcher
 from actors.messages import ApplyConditions, AttemptStopped, RunTask, SupervisorMessage
 from actors.outcome import Outcome, describe_error
 from actors.ports import Attempt, Clock
@@ -35,8 +34,8 @@ class TaskActor(HostedActor[RunTask]):
 
     __slots__ = ("_environment",)
 
-    def __init__(self, dispatcher: Dispatcher, environment: TaskEnvironment) -> None:
-        super().__init__(dispatcher)
+    def __init__(self, message: RunTask, environment: TaskEnvironment) -> None:
+        super().__init__(message)
         self._environment = environment
 
     async def run(self) -> None:
@@ -46,7 +45,6 @@ class TaskActor(HostedActor[RunTask]):
         not raise then either: the supervisor knows that it cancelled.
         """
         message = self._message
-        assert message is not None
         environment = self._environment
         monotonic = environment.clock.monotonic
         task = message.task

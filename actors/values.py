@@ -36,8 +36,9 @@ def encode_value(value: Any) -> bytes:
         UTF-8 JSON without spaces.
 
     Raises:
-        ValueRefusedError: for NaN and infinity, sets, bytes, keys that are not text, types that
-            JSON does not have, integers too long to write and nesting deeper than `MAX_DEPTH`.
+        ValueRefusedError: for NaN and infinity, sets, bytes, raw JSON, keys that are not text,
+            types that JSON does not have, integers too long to write and nesting deeper than
+            `MAX_DEPTH`.
     """
     if type(value) not in _PLAIN:
         _refuse_what_json_changes(value, 0, "result")
@@ -85,9 +86,14 @@ def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:
         msg = f"{where} is a set: JSON has none; return sorted(...) or list(...) of it"
     elif isinstance(value, (bytes, bytearray, memoryview)):
         msg = f"{where} is bytes: JSON has none; decode it to text, or encode it as base64 yourself"
+    elif isinstance(value, msgspec.Raw):
+        msg = f"{where} is raw JSON, which may be anything; return msgspec.json.decode(...) of it"
     else:
         fields = getattr(value, "__dataclass_fields__", ())
-        for name in getattr(value, "__struct_fields__", fields):
+        fields = getattr(value, "__struct_fields__", fields)
+        if fields:
+            _refuse_deep(depth)
+        for name in fields:
             _refuse_what_json_changes(getattr(value, name, None), depth + 1, f"{where}.{name}")
         return
     raise ValueRefusedError(msg)
