@@ -44,7 +44,12 @@ logger = logging.getLogger(__name__)
 
 
 class SupervisorHooks:
-    """What a supervisor tells the engine; every call comes from the event loop's thread."""
+    """What a supervisor asks and tells the engine; always in the event loop's thread."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether host tasks are cancelled because the engine closes."""
+        return False
 
     def execution_cancelling(self, supervisor: ExecutionSupervisor) -> None:
         """The cancellation is recorded and the tasks have been told to stop."""
@@ -80,6 +85,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         "_reply",
         "execution_id",
         "is_host_closed",
+        "is_host_disturbed",
         "state",
         "stop_host",
     )
@@ -98,6 +104,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         self.execution_id: Final = execution_id
         self.state: Final = ExecutionState()  # others read it; only `_apply` changes it
         self.is_host_closed = False
+        self.is_host_disturbed = False  # by an activity that cancelled the task that it runs in
         self.stop_host: Callable[[], None] = self._dispatcher.close  # the engine sets the real one
         self._plan = plan
         self._journal = journal
@@ -140,6 +147,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
             except anyio.get_cancelled_exc_class():
                 if is_being_cancelled():
                     raise
+                self.is_host_disturbed = True
 
     def stop(self) -> None:
         """Stop the task that is running and run no further one; not a checkpoint."""
@@ -230,6 +238,8 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         self.is_host_closed = True
         if self.state.status == "cancelling":
             self._record_cancelled("stopped")
+        elif self.state.status == "running" and not self._hooks.is_closing:
+            self._record_stray_cancellation()
         self._close_host()
 
     def _close_host(self) -> None:
@@ -243,6 +253,15 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         running = self.state.running.items()
         rest = [self._stopped(task, attempt.attempt, how, at) for task, attempt in running]
         self._record((*rest, ExecutionCancelled(at=at)))
+
+    def _record_stray_cancellation(self) -> None:
+        message = (
+            "the task was cancelled although nobody had asked for it: "
+            "an activity has cancelled a scope that is not its own, or left one open"
+        )
+        error = ErrorInfo("StrayCancellation", message)
+        task = self.state.current_task
+        self._record((ExecutionFailed(at=self._clock.now(), error=error, task=task),))
 
     def _is_current(self, run: RunTask) -> bool:
         """Whether *run* is what the state says is running; a late report of another is ignored."""
@@ -263,8 +282,10 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
     def _bug_found(self, message: BugFound) -> None:
         error = message.error
         logger.error("execution %s: a bug in flowmgr", self.execution_id, exc_info=error)
+        if self.state.has_ended:
+            return  # and its host may belong to another execution by now
         self.stop()
-        if self.state.has_ended or not self.state.seq:
+        if not self.state.seq:
             return
         described = describe_error(error)
         info = ErrorInfo("InternalError", f"{described.type}: {described.message}")

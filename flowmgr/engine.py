@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import msgspec
 import uuid_utils
+from anyio.abc import TaskGroup
 
 from actors.actor import Reply
 from actors.events import Event, ExecutionStarted
@@ -36,6 +37,7 @@ from flowmgr.errors import (
 )
 from flowmgr.executions import Execution, view
 from flowmgr.flows import Flows, RegisteredFlow
+from flowmgr.hosts import Hosts
 from flowmgr.journal.memory import MemoryJournal
 from flowmgr.journal.store import ExecutionQuery, ExecutionSummary, Store
 from flowmgr.live import LiveExecutions
@@ -360,45 +362,56 @@ async def open_engine(
     store = MemoryJournal(settings.keep_ended)
     raised: BaseException | None = None
     failures: list[Exception] = []
-
     async with (
-        RunnerResources(threads=settings.threads, processes=settings.processes) as resources,
-        anyio.create_task_group() as root,
+        RunnerResources(settings.threads, settings.processes) as resources,
+        _root_of_executions() as (root, hosts),
     ):
 
         def fail(error: Exception) -> None:
             failures.append(error)
-            if len(failures) > 1:
-                return
-            live.stop()
-            root.cancel_scope.cancel()
+            live.close()
             if on_failure is not None:
                 on_failure(error)
 
-        live = LiveExecutions(root, journal=store, clock=clock, settings=settings, fail=fail)
+        live = LiveExecutions(root, hosts, journal=store, clock=clock, settings=settings, fail=fail)
         root.start_soon(live.enforce_grace, name="grace")
-        flows = Flows(
-            store,
-            catalogue,
-            resources,
-            clock=clock,
-            simulate_unknown=settings.simulate_unknown_activities,
-        )
+        flows = Flows(store, catalogue, resources, clock=clock, settings=settings)
         engine = Engine(
-            settings=settings, store=store, flows=flows, live=live, catalogue=catalogue, clock=clock
+            settings=settings,
+            store=store,
+            flows=flows,
+            live=live,
+            catalogue=catalogue,
+            clock=clock,
         )
         try:
             yield engine
-            await live.drained()
         except anyio.get_cancelled_exc_class():
             raise
-        except BaseException as error:  # noqa: BLE001 - raised again outside of the task group
+        except BaseException as error:  # noqa: BLE001 - raised outside of the task group
             raised = error
-        finally:
-            live.stop()
-        root.cancel_scope.cancel()
+        else:
+            await live.drained()
+        live.close()
     if failures:
         msg = f"The journal failed, and the engine with it: {failures[0]}"
         raise JournalError(msg) from failures[0]
     if raised is not None:
         raise raised
+
+
+@asynccontextmanager
+async def _root_of_executions() -> AsyncIterator[tuple[TaskGroup, Hosts]]:
+    """Open the task group that executions run in, and the hosts in it.
+
+    Raises:
+        BaseExceptionGroup: a bug has ended a task of the group, and with it all others.
+    """
+    try:
+        async with anyio.create_task_group() as root:
+            hosts = Hosts(root)
+            yield root, hosts
+    except BaseExceptionGroup as group:
+        rest = group.split(RuntimeError)[1] if hosts.has_quarantined else group
+        if rest is not None:
+            raise rest from None

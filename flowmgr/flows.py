@@ -15,6 +15,7 @@ from flowmgr.compiler import compile_flow
 from flowmgr.definition import FlowDefinition, digest
 from flowmgr.errors import DefinitionError, FlowNotFoundError, Problem
 from flowmgr.journal.store import FlowRecord, Store
+from flowmgr.settings import Settings
 from flowmgr.validation import ValidatedFlow, read_definition
 
 MAX_PLANS = 1_000
@@ -49,12 +50,12 @@ class Flows:
         resources: RunnerResources,
         *,
         clock: Clock,
-        simulate_unknown: bool,
+        settings: Settings,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
-        self._simulate_unknown = simulate_unknown
+        self._simulate_unknown = settings.simulate_unknown_activities
         self._runners = {declared.name: runner_for(declared, resources) for declared in catalogue}
         self._plans: dict[tuple[str, int], Plan] = {}
 

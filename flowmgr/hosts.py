@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable
+import logging
+import math
 from typing import Final
 
 import anyio
@@ -14,61 +15,100 @@ from actors.execution import ExecutionSupervisor
 MAX_IDLE: Final = 64
 """Host tasks that are kept for further executions."""
 
+logger = logging.getLogger(__name__)
+
 
 class Hosts:
     """Runs each execution on a host task of the engine's task group.
 
     Starting a task costs more than a short execution does, so a host whose execution has completed
     is given the next one. Nothing may show that it was used before: a host is kept only if no task
-    failed or was cancelled on it and no context variable was left behind.
+    failed or was cancelled on it, and neither a context variable nor a deadline was left behind.
     """
 
     def __init__(self, root: TaskGroup) -> None:
         self._root = root
         self._idle: list[_Host] = []
+        self._quarantine: list[anyio.CancelScope] = []
+        self._is_closed = False
+
+    @property
+    def has_quarantined(self) -> bool:
+        """Whether some host ends with a RuntimeError, and not before `close`."""
+        return bool(self._quarantine)
 
     def run(self, supervisor: ExecutionSupervisor) -> None:
         """Run the execution of *supervisor* on a host; not a checkpoint."""
         if self._idle:
             self._idle.pop().give(supervisor)
             return
-        host = _Host(supervisor)
         # A context of its own: the execution belongs to no request, and inherits nothing from one.
-        handle = self._root.create_task(
-            self._serve(host), name="execution host", context=contextvars.Context()
+        self._root.create_task(
+            self._serve(_Host(supervisor)), name="execution host", context=contextvars.Context()
         )
-        host.stop = supervisor.stop_host = handle.cancel
+
+    def close(self) -> None:
+        """Let the hosts in quarantine end, each with the RuntimeError that it is there for."""
+        self._is_closed = True
+        for scope in self._quarantine:
+            scope.cancel()
 
     async def _serve(self, host: _Host) -> None:
-        while True:
-            supervisor = host.supervisor
-            await supervisor.host()
-            state = supervisor.state
-            if (
-                state.status != "completed"
-                or state.has_failures
-                or len(contextvars.copy_context())
-                or len(self._idle) >= MAX_IDLE
-            ):
-                return
-            self._idle.append(host)
-            await host.next()
+        try:
+            with anyio.CancelScope() as host.scope:
+                await host.run()
+                while host.is_clean and len(self._idle) < MAX_IDLE:
+                    self._idle.append(host)
+                    await host.next()
+                    await host.run()
+        except RuntimeError as error:
+            await self._sit_out(host, error)
+
+    async def _sit_out(self, host: _Host, error: RuntimeError) -> None:
+        # An activity has left a cancel scope open (a task group that it entered and did not leave;
+        # an async generator that yields inside of one and was not run to its end). This task can
+        # no longer end without raising into the engine's task group, which would end every other
+        # execution. So it does not end before the engine does.
+        logger.error(
+            "execution %s: an activity has left a cancel scope open: %s",
+            host.supervisor.execution_id,
+            str(error).partition("\n")[0],
+        )
+        with anyio.CancelScope(shield=True) as scope:
+            self._quarantine.append(scope)
+            if not self._is_closed:
+                await anyio.sleep_forever()
 
 
 class _Host:
     """A host task: what it runs, and how it is given something else."""
 
-    __slots__ = ("_given", "stop", "supervisor")
+    __slots__ = ("_given", "scope", "supervisor")
 
     def __init__(self, supervisor: ExecutionSupervisor) -> None:
         self.supervisor = supervisor
-        self.stop: Callable[[], None] = supervisor.stop_host
+        self.scope = anyio.CancelScope()
         self._given = anyio.Event()
+
+    async def run(self) -> None:
+        """Run the execution; cancelling it cancels what the execution runs."""
+        self.supervisor.stop_host = self.scope.cancel
+        await self.supervisor.host()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the next execution could not tell that there was one before it."""
+        state = self.supervisor.state
+        return (
+            state.status == "completed"
+            and not state.has_failures
+            and not len(contextvars.copy_context())
+            and anyio.current_effective_deadline() == math.inf
+        )
 
     def give(self, supervisor: ExecutionSupervisor) -> None:
         """Have the host run *supervisor* next."""
         self.supervisor = supervisor
-        supervisor.stop_host = self.stop
         self._given.set()
 
     async def next(self) -> None:

@@ -33,6 +33,7 @@ class LiveExecutions(SupervisorHooks):
     def __init__(
         self,
         root: TaskGroup,
+        hosts: Hosts,
         *,
         journal: Journal,
         clock: Clock,
@@ -40,7 +41,7 @@ class LiveExecutions(SupervisorHooks):
         fail: Callable[[Exception], None],
     ) -> None:
         self._root = root
-        self._hosts = Hosts(root)
+        self._hosts = hosts
         self._journal = journal
         self._clock = clock
         self._settings = settings
@@ -65,7 +66,7 @@ class LiveExecutions(SupervisorHooks):
     @property
     def is_accepting(self) -> bool:
         """Whether executions may be started."""
-        return self._is_accepting
+        return self._is_accepting and not self._root.cancel_scope.cancel_called
 
     @property
     def abandoned(self) -> int:
@@ -106,7 +107,7 @@ class LiveExecutions(SupervisorHooks):
             EngineClosedError: the engine is stopping.
             EngineBusyError: as many executions are live as may be.
         """
-        if not self._is_accepting:
+        if not self.is_accepting:
             msg = "The engine is stopping and starts no more executions"
             raise EngineClosedError(msg)
         if len(self._supervisors) >= self._settings.max_live:
@@ -117,7 +118,12 @@ class LiveExecutions(SupervisorHooks):
         self._hosted += 1
         self._hosts.run(supervisor)
 
-    # What supervisors report.
+    # What supervisors ask and report.
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether host tasks are cancelled because the engine closes."""
+        return not self.is_accepting
 
     def execution_cancelling(self, supervisor: ExecutionSupervisor) -> None:
         """Give the execution its grace."""
@@ -181,6 +187,12 @@ class LiveExecutions(SupervisorHooks):
         self._is_accepting = False
         for supervisor in list(self._supervisors.values()):
             supervisor.stop()
+
+    def close(self) -> None:
+        """Accept no more executions, and have every host task cancelled; not a checkpoint."""
+        self._is_accepting = False
+        self._hosts.close()
+        self._root.cancel_scope.cancel()
 
     async def drained(self) -> None:
         """Wait until nothing is live any more; begins to drain if that has not been begun."""
