@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar
-from litestar.datastructures import State
-from litestar.di import Provide
 
 from flowmgr.engine import Engine, open_engine
 from flowmgr.settings import Settings
@@ -74,6 +72,7 @@ def create_app(
                 flow = await engine.register(document)
                 lifecycle.registered.append(flow.definition.id)
             app.state.engine = lifecycle.engine = engine
+            app.state.web_settings = web_settings
             yield
 
     return Litestar(
@@ -87,24 +86,9 @@ def create_app(
             docs_assets(),
         ],
         lifespan=[engine_lifespan],
-        dependencies={
-            "engine": Provide(_engine, sync_to_thread=False),
-            "web_settings": Provide(_web_settings, sync_to_thread=False),
-        },
-        state=State({"web_settings": web_settings}),
         exception_handlers=EXCEPTION_HANDLERS,
         before_request=refuse_unknown_query,
         request_max_body_size=web_settings.max_body_bytes,
         openapi_config=openapi_config(VERSION),
         logging_config=None,
     )
-
-
-def _engine(state: State) -> Engine:
-    engine: Engine = state.engine
-    return engine
-
-
-def _web_settings(state: State) -> WebSettings:
-    settings: WebSettings = state.web_settings
-    return settings

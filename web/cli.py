@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -32,6 +33,20 @@ REFUSED = 2
 
 FROM_ENVIRONMENT = {"auto_envvar_prefix": "FLOWMGR"}
 
+
+class Seconds(click.FloatRange):
+    """A number of seconds in a range, and no NaN, which is in every range."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return *value* as a number."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
+
+
 backend_option = click.option(
     "--backend",
     type=click.Choice(["asyncio", "trio"]),
@@ -55,7 +70,7 @@ simulate_option = click.option(
 )
 grace_option = click.option(
     "--grace",
-    type=click.FloatRange(0, 3600),
+    type=Seconds(0, 3600),
     default=10.0,
     show_default=True,
     show_envvar=True,
@@ -82,7 +97,7 @@ def _refuse(message: str, code: int = REFUSED) -> NoReturn:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="flowmgr")
+@click.version_option(package_name="flowmgr", prog_name="flowmgr")
 def main() -> None:
     """Flow orchestration with a REST API and clean cancellation."""
 
@@ -117,7 +132,7 @@ def main() -> None:
 @grace_option
 @click.option(
     "--wait-limit",
-    type=click.FloatRange(0, 86400),
+    type=Seconds(0, 86400),
     default=300.0,
     show_default=True,
     show_envvar=True,
@@ -283,4 +298,4 @@ def _hints(line: str, registered: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="flowmgr")

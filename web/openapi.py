@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from litestar import Request, Router, get
+from litestar import Request, Response, Router, get
+from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import (
@@ -20,7 +21,11 @@ from litestar.openapi.spec import (
 )
 from litestar.static_files import create_static_files_router
 
+from web.problems import answer_http_error
+from web.requests import refuse_unknown_query
+
 ASSETS = "/assets"
+DOCS = "/docs"
 
 _FLOW = Schema(
     type=OpenAPIType.OBJECT,
@@ -88,7 +93,9 @@ def openapi_config(version: str) -> OpenAPIConfig:
         title="flowmgr",
         version=version,
         description="Declarative flows, supervised executions, clean cancellation.",
-        path="/docs",
+        openapi_router=Router(
+            DOCS, route_handlers=[], include_in_schema=False, before_request=_refuse_other_pages
+        ),
         render_plugins=[
             SwaggerRenderPlugin(
                 path="/",
@@ -101,10 +108,22 @@ def openapi_config(version: str) -> OpenAPIConfig:
     )
 
 
+def _refuse_other_pages(request: Request[Any, Any, Any]) -> None:
+    # Litestar would answer with a page of its own instead of with a problem.
+    refuse_unknown_query(request)
+    if request.path_params:
+        raise NotFoundException
+
+
 @get("/openapi.json", include_in_schema=False)
 async def openapi_json(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Return the OpenAPI document."""
     return request.app.openapi_schema.to_schema()
+
+
+def _answer_impossible_name(request: Request[Any, Any, Any], _: ValueError) -> Response[Any]:
+    # What no file can be called, such as a name with a NUL, is not a file that is there.
+    return answer_http_error(request, NotFoundException())
 
 
 def docs_assets() -> Router:
@@ -113,4 +132,9 @@ def docs_assets() -> Router:
     assert spec is not None
     assert spec.submodule_search_locations is not None
     static = Path(spec.submodule_search_locations[0]) / "static"
-    return create_static_files_router(path=ASSETS, directories=[static], include_in_schema=False)
+    return create_static_files_router(
+        path=ASSETS,
+        directories=[static],
+        include_in_schema=False,
+        exception_handlers={ValueError: _answer_impossible_name},
+    )

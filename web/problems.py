@@ -175,7 +175,7 @@ def answer_http_error(
     elif status == HTTPStatus.NOT_FOUND:
         detail = f"Nothing has the path {path!r}; /docs shows the ones there are"
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = (error.headers or {}).get("allow", "GET")
         detail = f"{request.method} cannot be done to {path!r}; what can is: {allowed}"
     name = status.phrase.lower().replace(" ", "-")
     return problem_response(status, name, status.phrase, detail, problems, error.headers)

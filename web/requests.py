@@ -187,15 +187,23 @@ def _refuse_cursor(cursor: str) -> NoReturn:
 
 
 def refuse_unknown_query(request: AnyRequest) -> None:
-    """Refuse query parameters that the route does not have; runs before every handler.
+    """Refuse query parameters that the route does not have, or that are there twice.
+
+    Runs before every handler.
 
     Raises:
         RequestError: there is one.
     """
     if not request.scope["query_string"]:
         return
-    known = request.route_handler.parsed_fn_signature.parameters
-    for name in request.query_params:
-        if name not in known or name in request.path_params:
+    handler = request.route_handler
+    injected = handler.resolve_dependencies().keys() | request.path_params.keys() | {"request"}
+    known = handler.parsed_fn_signature.parameters.keys() - injected
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
             msg = f"There is no query parameter {name[:60]!r} here; /docs shows the ones there are"
+            raise RequestError(HTTPStatus.BAD_REQUEST, msg)
+        if names.count(name) > 1:
+            msg = f"The query parameter {name!r} is there more than once; keep one of them"
             raise RequestError(HTTPStatus.BAD_REQUEST, msg)

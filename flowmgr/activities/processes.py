@@ -31,6 +31,8 @@ CHUNK: Final = 1 << 20
 SECONDS_TO_READ_THE_REST: Final = 1.0
 """What a dead process has written is in the pipe already: reading it takes no longer than this."""
 
+PAUSES_BETWEEN_SIGNALS: Final = (0.05, 0.2, 1.0)
+
 SECONDS_TO_DIE: Final = 10.0
 """SIGKILL works at once, except on a process that waits for a device inside the kernel."""
 
@@ -95,8 +97,11 @@ class ChildProcess:
         self._signal(signal.SIGTERM)
         answer = None
         with anyio.move_on_after(grace):
-            answer = await self._converse(b"")
-            await self._process.wait()
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._signal_again)
+                answer = await self._converse(b"")
+                await self._process.wait()
+                group.cancel_scope.cancel()
         return answer
 
     async def end(self) -> bool:
@@ -158,6 +163,14 @@ class ChildProcess:
             return decode_answer(content)
         except msgspec.MsgspecError:
             return None  # the user's code has found the pipe and written to it
+
+    async def _signal_again(self) -> None:
+        # Python looks for signals between two steps of its own. One that comes after such a look,
+        # but before a system call that waits, has no effect until that call ends. Once the child
+        # has taken note of a signal, further ones do nothing.
+        for pause in PAUSES_BETWEEN_SIGNALS:
+            await anyio.sleep(pause)
+            self._signal(signal.SIGTERM)
 
     def _signal(self, number: signal.Signals) -> None:
         if self.is_running:

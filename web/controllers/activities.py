@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from litestar import Controller, get
 
-from flowmgr.engine import Engine
+from web.requests import AnyRequest
 from web.resources import ActivityResource, Page, activity_resource
+from web.surface import engine_of
 
 
 class ActivityController(Controller):
@@ -15,6 +16,8 @@ class ActivityController(Controller):
     tags = ("activities",)
 
     @get(summary="List activities")
-    async def list_activities(self, engine: Engine) -> Page[ActivityResource]:
+    async def list_activities(self, request: AnyRequest) -> Page[ActivityResource]:
         """List the activities, by name, with the JSON Schemas of their parameters and results."""
-        return Page([activity_resource(declared) for declared in engine.catalogue], None)
+        return Page(
+            [activity_resource(declared) for declared in engine_of(request).catalogue], None
+        )

@@ -6,11 +6,10 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from litestar import Controller, Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromQuery, Parameter
 from litestar.status_codes import HTTP_200_OK
 
 from actors.state import ExecutionStatus
-from flowmgr.engine import Engine
 from flowmgr.executions import Execution
 from flowmgr.journal.store import ExecutionQuery
 from web.controllers.flows import Cursor, Limit
@@ -33,7 +32,7 @@ from web.resources import (
     page,
     summary_resource,
 )
-from web.settings import WebSettings
+from web.surface import engine_of, settings_of
 
 MAX_REASON = 1000
 """Characters that the reason of a cancellation may have."""
@@ -63,16 +62,15 @@ class StartController(Controller):
             "the connection of the client that started it."
         ),
     )
-    async def execute(
-        self, request: AnyRequest, engine: Engine, web_settings: WebSettings
-    ) -> Response[ExecutionResource]:
+    async def execute(self, request: AnyRequest) -> Response[ExecutionResource]:
         """Start an execution, and wait as long as is preferred."""
         preferred = preference(request)
         body = await json_object(request, "flow_id", "version", "context", "flow")
         flow, version = _what_to_execute(body)
         if not isinstance(body.get("context"), dict | None):
             refuse("/context", "wrong_type", "'context' must be an object")
-        timeout = preferred.seconds(web_settings.wait_limit, web_settings.wait_limit)
+        engine, settings = engine_of(request), settings_of(request)
+        timeout = preferred.seconds(settings.wait_limit, settings.wait_limit)
         context = body.get("context")
         if timeout > 0:
             execution = await engine.run(flow, context, version=version, timeout=timeout)
@@ -121,15 +119,15 @@ class ExecutionController(Controller):
     @get(summary="List executions")
     async def list_executions(
         self,
-        engine: Engine,
-        status: ExecutionStatus | None = None,
-        flow_id: str | None = None,
+        request: AnyRequest,
+        status: FromQuery[ExecutionStatus | None] = None,
+        flow_id: FromQuery[str | None] = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Page[ExecutionSummaryResource]:
         """List executions, the newest first."""
         before = None if cursor is None else decode_cursor(cursor)
-        found = await engine.list(ExecutionQuery(status, flow_id), before, limit + 1)
+        found = await engine_of(request).list(ExecutionQuery(status, flow_id), before, limit + 1)
         return page(
             found, limit, summary_resource, lambda summary: encode_cursor(summary.execution_id)
         )
@@ -137,16 +135,15 @@ class ExecutionController(Controller):
     @get("/{execution_id:str}", summary="Show an execution")
     async def show(
         self,
-        engine: Engine,
-        web_settings: WebSettings,
+        request: AnyRequest,
         execution_id: ExecutionId,
         wait: Wait = 0,
     ) -> ExecutionResource:
         """Show an execution as it is, or as it is when it has ended or *wait* is over."""
         if wait > 0:
-            timeout = min(wait, web_settings.wait_limit)
-            return execution_resource(await engine.wait(execution_id, timeout))
-        return execution_resource(await engine.get(execution_id))
+            timeout = min(wait, settings_of(request).wait_limit)
+            return execution_resource(await engine_of(request).wait(execution_id, timeout))
+        return execution_resource(await engine_of(request).get(execution_id))
 
     @post(
         "/{execution_id:str}/cancel",
@@ -164,12 +161,10 @@ class ExecutionController(Controller):
     async def cancel(
         self,
         request: AnyRequest,
-        engine: Engine,
-        web_settings: WebSettings,
         execution_id: ExecutionId,
     ) -> Response[ExecutionResource]:
         """Cancel an execution, and wait for its end as long as is preferred."""
-        wait = preference(request).seconds(0.0, web_settings.wait_limit)
+        wait = preference(request).seconds(0.0, settings_of(request).wait_limit)
         reason = None
         if await request.body():
             reason = (await json_object(request, "reason")).get("reason")
@@ -179,17 +174,17 @@ class ExecutionController(Controller):
                     "wrong_type",
                     f"'reason' must be text of at most {MAX_REASON} characters",
                 )
-        return _answer(await engine.cancel(execution_id, reason=reason, wait=wait))
+        return _answer(await engine_of(request).cancel(execution_id, reason=reason, wait=wait))
 
     @get("/{execution_id:str}/events", summary="Show the history of an execution")
     async def list_events(
         self,
-        engine: Engine,
+        request: AnyRequest,
         execution_id: ExecutionId,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Page[dict[str, Any]]:
         """List what happened in an execution: each event with its number, type and time."""
         after = 0 if cursor is None else decode_number_cursor(cursor)
-        events = await engine.events(execution_id, after=after, limit=limit + 1)
+        events = await engine_of(request).events(execution_id, after=after, limit=limit + 1)
         return page(events, limit, event_resource, lambda event: encode_cursor(str(event.seq)))

@@ -8,7 +8,6 @@ from litestar import Controller, Response, delete, get, post
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK
 
-from flowmgr.engine import Engine
 from flowmgr.errors import DefinitionError
 from web.openapi import FlowDocumentOperation
 from web.requests import (
@@ -29,6 +28,7 @@ from web.resources import (
     flow_summary_resource,
     page,
 )
+from web.surface import engine_of
 
 Limit = Annotated[int, Parameter(ge=1, le=1000, description="How many items to send at most.")]
 Cursor = Annotated[
@@ -45,14 +45,14 @@ class FlowController(Controller):
     tags = ("flows",)
 
     @post(operation_class=FlowDocumentOperation, summary="Register a flow")
-    async def register(self, request: AnyRequest, engine: Engine) -> Response[FlowCreated]:
+    async def register(self, request: AnyRequest) -> Response[FlowCreated]:
         """Validate a flow and keep it as the next version of its id.
 
         The body is the flow, bare or wrapped as `{"flow": …}` or `{"flow_data": {"flow": …}}`. The
         same definition again makes no new version. `If-None-Match: *` refuses an id that exists.
         """
         only_new = request.headers.get("if-none-match", "").strip() == "*"
-        flow = await engine.register(await flow_document(request), only_new=only_new)
+        flow = await engine_of(request).register(await flow_document(request), only_new=only_new)
         created = FlowCreated(
             message=f"Flow {flow.definition.id} created successfully",
             id=flow.definition.id,
@@ -63,33 +63,35 @@ class FlowController(Controller):
 
     @get(summary="List flows")
     async def list_flows(
-        self, engine: Engine, limit: Limit = 100, cursor: Cursor = None
+        self, request: AnyRequest, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[FlowSummaryResource]:
         """List the latest version of every flow, by id."""
         after = None if cursor is None else decode_cursor(cursor)
-        flows = await engine.flows.list(after, limit + 1)
+        flows = await engine_of(request).flows.list(after, limit + 1)
         return page(
             flows, limit, flow_summary_resource, lambda flow: encode_cursor(flow.definition.id)
         )
 
     @get("/{flow_id:str}", summary="Show a flow")
-    async def show(self, engine: Engine, flow_id: FlowId, version: Version = None) -> FlowResource:
+    async def show(
+        self, request: AnyRequest, flow_id: FlowId, version: Version = None
+    ) -> FlowResource:
         """Show a version of a flow."""
-        return flow_resource(await engine.flows.get(flow_id, version))
+        return flow_resource(await engine_of(request).flows.get(flow_id, version))
 
     @get("/{flow_id:str}/versions", summary="List the versions of a flow")
     async def list_versions(
-        self, engine: Engine, flow_id: FlowId, limit: Limit = 100, cursor: Cursor = None
+        self, request: AnyRequest, flow_id: FlowId, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[FlowResource]:
         """List a flow's versions, the oldest first."""
         after = 0 if cursor is None else decode_number_cursor(cursor)
-        flows = await engine.flows.versions(flow_id, after, limit + 1)
+        flows = await engine_of(request).flows.versions(flow_id, after, limit + 1)
         return page(flows, limit, flow_resource, lambda flow: encode_cursor(str(flow.version)))
 
     @delete("/{flow_id:str}", summary="Delete a flow")
-    async def delete_flow(self, engine: Engine, flow_id: FlowId) -> None:
+    async def delete_flow(self, request: AnyRequest, flow_id: FlowId) -> None:
         """Delete a flow with all its versions. Its executions stay, and live ones go on."""
-        await engine.flows.delete(flow_id)
+        await engine_of(request).flows.delete(flow_id)
 
     @post(
         "/validate",
@@ -97,10 +99,10 @@ class FlowController(Controller):
         operation_class=FlowDocumentOperation,
         summary="Validate a flow",
     )
-    async def validate(self, request: AnyRequest, engine: Engine) -> ValidationReport:
+    async def validate(self, request: AnyRequest) -> ValidationReport:
         """Say everything that is wrong with a flow, and worth a look; nothing is kept."""
         try:
-            validated = engine.validate(await json_body(request))
+            validated = engine_of(request).validate(await json_body(request))
         except DefinitionError as error:
             return ValidationReport(valid=False, problems=list(error.problems), warnings=[])
         return ValidationReport(valid=True, problems=[], warnings=list(validated.warnings))

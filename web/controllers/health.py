@@ -7,9 +7,9 @@ from importlib.metadata import version
 from litestar import Controller, Response, get
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
-from flowmgr.engine import Engine
+from web.requests import AnyRequest
 from web.resources import Health, Readiness
-from web.settings import WebSettings
+from web.surface import engine_of, settings_of
 
 VERSION = version("flowmgr")
 
@@ -26,12 +26,13 @@ class HealthController(Controller):
         return Health()
 
     @get("/ready", summary="Whether executions are accepted")
-    async def ready(self, engine: Engine, web_settings: WebSettings) -> Response[Readiness]:
+    async def ready(self, request: AnyRequest) -> Response[Readiness]:
         """Say whether executions are accepted, and what runs them; 503 if they are not."""
+        engine, settings = engine_of(request), settings_of(request)
         readiness = Readiness(
             status="ready" if engine.is_accepting else "stopping",
-            backend=web_settings.backend,
-            server=web_settings.server,
+            backend=settings.backend,
+            server=settings.server,
             journal=engine.settings.journal,
             version=VERSION,
             live_executions=engine.live_executions,

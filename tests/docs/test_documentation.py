@@ -1,0 +1,90 @@
+"""The documentation keeps up with the code, and what it shows works."""
+
+from __future__ import annotations
+
+import re
+import typing
+
+import click
+import msgspec
+import pytest
+
+from actors.events import ExecutionEvent
+from actors.outcome import StopKind
+from flowmgr import validation
+from flowmgr.settings import Settings
+from tests.support.server_process import ROOT
+from web.app import create_app
+from web.cli import main
+from web.resources import CancellationResource, ExecutionResource
+
+README = (ROOT / "README.md").read_text()
+DOCS = {path.stem: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+
+
+def routes() -> list[str]:
+    return [
+        f"{method} {route.path_format}"
+        for route in create_app().routes
+        for method in getattr(route, "methods", [])
+        if method not in {"OPTIONS", "HEAD"} and not route.path.startswith("/assets")
+    ]
+
+
+@pytest.mark.parametrize("route", [r for r in routes() if not re.search(r"/docs/.", r)])
+def test_every_route_is_documented(route: str) -> None:
+    assert f"`{route}`" in DOCS["rest"]
+
+
+@pytest.mark.parametrize("event", [event.__name__ for event in typing.get_args(ExecutionEvent)])
+def test_every_event_is_documented(event: str) -> None:
+    assert f"`{event}`" in DOCS["rest"]
+
+
+@pytest.mark.parametrize(
+    "field", [*ExecutionResource.__struct_fields__, *CancellationResource.__struct_fields__]
+)
+def test_every_field_of_an_execution_is_documented(field: str) -> None:
+    assert re.search(rf"\b{field}\b", DOCS["rest"])
+
+
+@pytest.mark.parametrize("setting", Settings.__struct_fields__)
+def test_every_setting_is_documented(setting: str) -> None:
+    assert f"| `{setting}` |" in DOCS["operations"]
+
+
+@pytest.mark.parametrize("option", main.commands["serve"].params, ids=lambda option: option.name)
+def test_every_flag_of_serve_is_documented_with_its_variable(option: click.Parameter) -> None:
+    flag = option.opts[0]
+    variable = "FLOWMGR_" + flag.lstrip("-").replace("-", "_").upper()
+    assert f"| `{flag}` | `{variable}` |" in DOCS["operations"]
+
+
+@pytest.mark.parametrize("code", sorted(set(re.findall(r"\b[a-z]+_[a-z_]+\b", validation.__doc__))))
+def test_every_code_of_a_problem_is_documented(code: str) -> None:
+    assert f"`{code}`" in DOCS["language"]
+
+
+@pytest.mark.parametrize("how", typing.get_args(StopKind))
+def test_the_readme_explains_every_line_of_a_receipt(how: str) -> None:
+    assert f"| `{how}` |" in README
+
+
+def test_the_readme_shows_a_working_use_before_line_40() -> None:
+    first_lines = "\n".join(README.splitlines()[:40])
+    assert "curl" in first_lines
+    assert '"status":"completed"' in first_lines
+
+
+@pytest.mark.parametrize("document", ["README", *sorted(DOCS)])
+def test_every_link_leads_somewhere(document: str) -> None:
+    text, base = (README, ROOT) if document == "README" else (DOCS[document], ROOT / "docs")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("http") or (base / target).exists(), target
+
+
+@pytest.mark.parametrize("document", ["README", *sorted(DOCS)])
+def test_every_json_example_is_json(document: str) -> None:
+    text = README if document == "README" else DOCS[document]
+    for example in re.findall(r"```json\n(.*?)```", text, re.DOTALL):
+        assert msgspec.json.decode(example)
