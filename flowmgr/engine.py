@@ -28,7 +28,6 @@ from actors.ports import Clock
 from actors.state import ExecutionState, fold
 from flowmgr import builtins
 from flowmgr.activities import Activity, ActivityCatalogue, RunnerResources
-from flowmgr.documents import check_context
 from flowmgr.errors import (
     EngineClosedError,
     ExecutionEndedError,
@@ -40,9 +39,10 @@ from flowmgr.flows import Flows, RegisteredFlow
 from flowmgr.hosts import Hosts
 from flowmgr.journal.memory import MemoryJournal
 from flowmgr.journal.store import ExecutionQuery, ExecutionSummary, Store
+from flowmgr.language.documents import check_context
+from flowmgr.language.validation import ValidatedFlow
 from flowmgr.live import LiveExecutions
 from flowmgr.settings import Settings
-from flowmgr.validation import ValidatedFlow
 
 EVERYTHING = 10**9
 """A limit that no list of events reaches."""

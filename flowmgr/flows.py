@@ -11,12 +11,12 @@ import uuid_utils
 from actors.plan import Plan
 from actors.ports import ActivityRunner, Clock
 from flowmgr.activities import ActivityCatalogue, RunnerResources, SimulatedRunner, runner_for
-from flowmgr.compiler import compile_flow
-from flowmgr.definition import FlowDefinition, digest
 from flowmgr.errors import DefinitionError, FlowNotFoundError, Problem
 from flowmgr.journal.store import FlowRecord, Store
+from flowmgr.language.compiler import compile_flow
+from flowmgr.language.definition import FlowDefinition, digest
+from flowmgr.language.validation import ValidatedFlow, read_definition
 from flowmgr.settings import Settings
-from flowmgr.validation import ValidatedFlow, read_definition
 
 MAX_PLANS = 1_000
 """Compiled plans that are kept; the oldest is compiled again when it is needed again."""

@@ -16,11 +16,11 @@ import rich_click as click
 
 from flowmgr import builtins
 from flowmgr.activities import ActivityCatalogue
-from flowmgr.documents import parse_json
 from flowmgr.errors import FlowmgrError, InputError, Problem
 from flowmgr.flows import new_flow_id
+from flowmgr.language.documents import parse_json
+from flowmgr.language.validation import inspect
 from flowmgr.settings import Settings
-from flowmgr.validation import inspect
 from web.app import AppLifecycle, create_app
 from web.run import run_flow
 from web.servers import ServerOptions, describe_server
@@ -295,7 +295,3 @@ def _hints(line: str, registered: Sequence[str]) -> list[str]:
         f"  curl -X POST {url[0]}/flows/execute -H 'Content-Type: application/json' -d '{body}'",
         f"  open {url[0]}/docs",
     ]
-
-
-if __name__ == "__main__":
-    main(prog_name="flowmgr")

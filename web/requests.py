@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 import msgspec
 from litestar import Request
 
-from flowmgr.definition import FlowDefinition
-from flowmgr.documents import parse_json
 from flowmgr.errors import Problem
-from flowmgr.findings import kind_of
+from flowmgr.language.definition import FlowDefinition
+from flowmgr.language.documents import parse_json
+from flowmgr.language.findings import kind_of
 from web.problems import RequestError
 
 AnyRequest = Request[Any, Any, Any]
@@ -125,13 +125,12 @@ def preference(request: AnyRequest) -> Preference:
     Raises:
         RequestError: the value of `wait` is not a number of seconds.
     """
-    header = request.headers.get("prefer")
-    if header is None:
+    if "prefer" not in request.headers:
         return NO_PREFERENCE
     respond_async, wait = False, None
-    for part in header.split(","):
-        token = part.strip()
-        if token.partition(";")[0].strip().lower() == "respond-async":
+    for part in ",".join(request.headers.getall("prefer")).split(","):
+        token = part.partition(";")[0].strip()  # what follows are parameters, of which none counts
+        if token.lower() == "respond-async":
             respond_async = True
         elif match := _WAIT.match(token):
             wait = seconds(match[1], "Prefer: wait")

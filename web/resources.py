@@ -15,12 +15,12 @@ import msgspec
 from actors.outcome import ErrorInfo, OutcomeStatus, StopKind
 from actors.state import Cancellation, ExecutionStatus
 from flowmgr.activities import Activity
-from flowmgr.definition import FlowDefinition
 from flowmgr.engine import RecordedEvent
 from flowmgr.errors import Problem
 from flowmgr.executions import Execution
 from flowmgr.flows import RegisteredFlow
 from flowmgr.journal.store import ExecutionSummary
+from flowmgr.language.definition import FlowDefinition
 
 T = TypeVar("T")
 

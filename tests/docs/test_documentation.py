@@ -11,7 +11,7 @@ import pytest
 
 from actors.events import ExecutionEvent
 from actors.outcome import StopKind
-from flowmgr import validation
+from flowmgr.language import validation
 from flowmgr.settings import Settings
 from tests.support.server_process import ROOT
 from web.app import create_app

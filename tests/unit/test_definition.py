@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from flowmgr.definition import ConditionDefinition, FlowDefinition, TaskDefinition, digest
+from flowmgr.language.definition import ConditionDefinition, FlowDefinition, TaskDefinition, digest
 
 FLOW = FlowDefinition(
     id="orders",

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowmgr.documents import check_context, parse_json
 from flowmgr.errors import ContextError, DocumentError
-from flowmgr.findings import MAX_FINDINGS, MAX_QUOTED
+from flowmgr.language.documents import check_context, parse_json
+from flowmgr.language.findings import MAX_FINDINGS, MAX_QUOTED
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON_VALUES = st.recursive(

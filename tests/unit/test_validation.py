@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowmgr.definition import ConditionDefinition, FlowDefinition, TaskDefinition, digest
-from flowmgr.documents import parse_json
 from flowmgr.errors import DefinitionError, Problem
-from flowmgr.findings import MAX_FINDINGS
-from flowmgr.validation import ValidatedFlow, inspect, read_definition
+from flowmgr.language.definition import ConditionDefinition, FlowDefinition, TaskDefinition, digest
+from flowmgr.language.documents import parse_json
+from flowmgr.language.findings import MAX_FINDINGS
+from flowmgr.language.validation import ValidatedFlow, inspect, read_definition
 
 README = {
     "id": "flow123",

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from flowmgr.definition import FlowDefinition
 from flowmgr.errors import DefinitionError, Problem
-from flowmgr.findings import Findings
-from flowmgr.reading import read_flow, unwrap
-from flowmgr.rules import (
+from flowmgr.language.definition import FlowDefinition
+from flowmgr.language.findings import Findings
+from flowmgr.language.reading import read_flow, unwrap
+from flowmgr.language.rules import (
     check_activities,
     check_cycles,
     warn_about_conditions,
@@ -51,7 +51,7 @@ def read_definition(
     """Read a flow definition.
 
     Args:
-        document: plain data, as `flowmgr.documents.parse_json` returns it: a flow, bare or wrapped
+        document: plain data, as `flowmgr.language.documents.parse_json` returns it: a flow, bare or wrapped
             as {"flow": ...} or {"flow_data": {"flow": ...}}.
         activities: the names of the activities that exist; None to accept any name.
         simulate_unknown: accept the names of activities that do not exist.

@@ -3,7 +3,7 @@
 Reading is done by msgspec, which is fast and strict but accepts duplicate keys, says little about
 what it refuses and can exhaust the C stack on deep nesting. So the depth is measured before it
 decodes, duplicates are looked for after it, and what it refuses is read a second time by the
-lenient decoder in `flowmgr.unreadable`, to say what and where.
+lenient decoder in `flowmgr.language.unreadable`, to say what and where.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import msgspec
 
 from actors.values import MAX_DEPTH, ValueRefusedError, encode_value
 from flowmgr.errors import ContextError, DocumentError, Problem
-from flowmgr.findings import kind_of
-from flowmgr.unreadable import explain, place
+from flowmgr.language.findings import kind_of
+from flowmgr.language.unreadable import explain, place
 
 MAX_DOCUMENT_DEPTH: Final = 100
 MAX_CONTEXT_BYTES: Final = 1_048_576

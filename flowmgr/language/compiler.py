@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from actors.plan import Condition, Plan, PlannedTask
 from actors.ports import ActivityRunner
-from flowmgr.definition import FlowDefinition
+from flowmgr.language.definition import FlowDefinition
 
 
 def compile_flow(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from actors.plan import END
-from flowmgr.definition import ConditionDefinition, FlowDefinition, TaskDefinition
-from flowmgr.fields import (
+from flowmgr.language.definition import ConditionDefinition, FlowDefinition, TaskDefinition
+from flowmgr.language.fields import (
     MAX_NAME_LENGTH,
     Fields,
     any_text,
@@ -22,7 +22,7 @@ from flowmgr.fields import (
     name,
     task_name,
 )
-from flowmgr.findings import Findings, Names, capitalised, join, kind_of, quote
+from flowmgr.language.findings import Findings, Names, capitalised, join, kind_of, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Any, Final, NamedTuple
 
 from flowmgr.errors import DocumentError
-from flowmgr.findings import SURROGATE, Findings, join, quote, shorten
+from flowmgr.language.findings import SURROGATE, Findings, join, quote, shorten
 
 MAX_INTEGER_DIGITS: Final = 4300
 

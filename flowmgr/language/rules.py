@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.plan import END
-from flowmgr.fields import identifier, task_name
-from flowmgr.findings import Findings, Names, join, quote, shorten
-from flowmgr.graph import Edges, find_cycle, reachable
+from flowmgr.language.fields import identifier, task_name
+from flowmgr.language.findings import Findings, Names, join, quote, shorten
+from flowmgr.language.graph import Edges, find_cycle, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from flowmgr.definition import ConditionDefinition, TaskDefinition
-    from flowmgr.reading import Draft
+    from flowmgr.language.definition import ConditionDefinition, TaskDefinition
+    from flowmgr.language.reading import Draft
 
 _SHOWN_OF_CYCLE = 8
 

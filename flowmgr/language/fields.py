@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from actors.plan import END
 from actors.values import ValueRefusedError, decode_value, encode_value
-from flowmgr.documents import refusal
-from flowmgr.findings import SURROGATE, Findings, Names, capitalised, join, kind_of, quote
+from flowmgr.language.documents import refusal
+from flowmgr.language.findings import SURROGATE, Findings, Names, capitalised, join, kind_of, quote
 
 MAX_NAME_LENGTH: Final = 128
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
