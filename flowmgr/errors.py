@@ -28,6 +28,10 @@ from collections.abc import Sequence
 import msgspec
 
 
+MAX_SHOWN = 128
+"""Characters of an id that an error repeats."""
+
+
 class Problem(msgspec.Struct, frozen=True):
     """One thing that is wrong with a document, or worth a warning.
 
@@ -89,8 +93,8 @@ class FlowNotFoundError(NotFoundError):
     """No flow has this id, or it has no such version."""
 
     def __init__(self, flow_id: str, version: int | None = None) -> None:
-        which = "" if version is None else f" has no version {version}, or it"
-        super().__init__(f"Flow '{flow_id}'{which} was not found")
+        which = "was not found" if version is None else f"or its version {version} was not found"
+        super().__init__(f"Flow '{_shown(flow_id)}' {which}")
         self.flow_id = flow_id
         self.version = version
 
@@ -99,8 +103,13 @@ class ExecutionNotFoundError(NotFoundError):
     """No execution has this id."""
 
     def __init__(self, execution_id: str) -> None:
-        super().__init__(f"Execution '{execution_id}' was not found")
+        super().__init__(f"Execution '{_shown(execution_id)}' was not found")
         self.execution_id = execution_id
+
+
+def _shown(name: str) -> str:
+    # No id is longer than 128 characters, so a longer one need not be repeated whole.
+    return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."
 
 
 class ConflictError(FlowmgrError):

@@ -1,0 +1,496 @@
+"""The command line, run as users run it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import pytest
+from click.testing import CliRunner
+
+from tests.support.flowmgr_server import (
+    ACTIVITIES,
+    BACKENDS,
+    EXAMPLE,
+    Served,
+    chain,
+    condition,
+    flow,
+    serving,
+    task,
+)
+from tests.support.server_process import PATIENCE, ROOT, ServerProcess
+from web.cli import main
+
+EXAMPLE_FILE = str(ROOT / "examples" / "flow123.json")
+STARTUP_FAILED = 3
+
+
+class Ran(NamedTuple):
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def execution(self) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(self.out)
+        return shown
+
+
+def flowmgr(*args: str, env: Mapping[str, str] | None = None) -> Ran:
+    """Run a command to its end."""
+    with ServerProcess(["web", *args], env=dict(env or {})) as process:
+        code = process.wait()
+        process.stdout.close()
+        process.stderr.close()
+        return Ran(code, process.stdout.text, process.stderr.text)
+
+
+def in_one_line(text: str) -> str:
+    """Return what the command line said, without the frames and the line breaks."""
+    return " ".join(text.replace("│", " ").split())
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Runs commands that end before anything is started, in this process: that is faster."""
+
+    def start(*_: Any) -> NoReturn:
+        pytest.fail("it would have been started")
+
+    monkeypatch.setattr("web.cli.serve_app", start)
+    monkeypatch.setattr("web.cli.run_flow", start)
+
+    def run(*args: str, env: Mapping[str, str] | None = None) -> Ran:
+        ran = CliRunner().invoke(main, args, env=env, prog_name="flowmgr")
+        assert isinstance(ran.exception, SystemExit | None), ran.exception
+        return Ran(ran.exit_code, ran.stdout, ran.stderr)
+
+    return run
+
+
+class Written:
+    """Files for the command line to read."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def __call__(self, document: Any, name: str = "flow.json") -> str:
+        file = self.directory / name
+        file.write_text(document if isinstance(document, str) else json.dumps(document))
+        return str(file)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    return Written(tmp_path)
+
+
+# flowmgr run
+
+
+def test_running_a_flow_that_completes_exits_with_0_and_prints_the_execution(backend):
+    ran = flowmgr("run", EXAMPLE_FILE, "--backend", backend, "--context", '{"user_id": "tester"}')
+    assert ran.code == 0, ran.err
+    assert ran.execution["status"] == "completed"
+    assert list(ran.execution["task_results"]) == ["task1", "task2", "task3"]
+    assert ran.execution["context"]["user_id"] == "tester"
+    for name in ("task1", "task2", "task3"):
+        assert name in ran.err
+
+
+def test_running_a_flow_that_fails_exits_with_1_and_says_why(backend, written):
+    file = written(chain("succeed", "fail"))
+    ran = flowmgr("run", file, "--backend", backend, "--activities", ACTIVITIES)
+    assert ran.code == 1
+    assert ran.execution["status"] == "failed"
+    assert ran.execution["error"]["task"] == "fail"
+    assert "ValueError: asked to fail" in ran.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_a_run_cancels_it_waits_for_its_clean_up_and_exits_with_130(
+    backend, written, tmp_path, number
+):
+    files = {name: str(tmp_path / name) for name in ("started", "ended")}
+    options = ["--backend", backend, "--activities", ACTIVITIES, "--context", json.dumps(files)]
+    with ServerProcess(["web", "run", written(chain("stay")), *options]) as process:
+        wait_until_there(tmp_path / "started", process)
+        assert process.stop(number) == 130
+        assert (tmp_path / "ended").exists()
+        process.stdout.close()
+        execution = json.loads(process.stdout.text)
+    assert execution["status"] == "cancelled"
+    assert execution["cancellation"]["reason"] == f"interrupted by {number.name}"
+    (line,) = execution["cancellation"]["tasks"]
+    assert (line["task"], line["how"]) == ("stay", "stopped")
+
+
+def test_a_second_interrupt_does_not_wait_for_the_clean_up(backend, written, tmp_path):
+    files = {name: str(tmp_path / name) for name in ("started", "release")}
+    options = ["--backend", backend, "--activities", ACTIVITIES, "--context", json.dumps(files)]
+    file = written(chain("clean_up_slowly"))
+    with ServerProcess(["web", "run", file, *options]) as process:
+        wait_until_there(tmp_path / "started", process)
+        process.send(signal.SIGINT)
+        # Signals that come together are one, so ask again until it is taken.
+        for _ in range(1000):
+            try:
+                code = process.wait(timeout=0.05)
+                break
+            except subprocess.TimeoutExpired:
+                process.send(signal.SIGINT)
+        assert code == 130
+
+
+def test_what_does_not_stop_within_the_grace_is_left_behind(backend, written, tmp_path):
+    files = {name: str(tmp_path / name) for name in ("started", "release")}
+    options = ["--backend", backend, "--activities", ACTIVITIES, "--context", json.dumps(files)]
+    file = written(chain("clean_up_slowly"))
+    with ServerProcess(["web", "run", file, *options, "--grace", "0.1"]) as process:
+        wait_until_there(tmp_path / "started", process)
+        assert process.stop(signal.SIGINT) == 130
+        process.stdout.close()
+        execution = json.loads(process.stdout.text)
+    (line,) = execution["cancellation"]["tasks"]
+    assert line["how"] == "abandoned"
+
+
+def wait_until_there(file: Path, process: ServerProcess) -> None:
+    """Wait for a file that the process makes; fail if it ends without having made it."""
+    for _ in range(int(PATIENCE / 0.01)):
+        if file.exists():
+            return
+        try:
+            process.wait(timeout=0.01)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise AssertionError(process.stderr.text)
+
+
+def test_the_context_can_come_from_a_file(written):
+    context = written({"given": ["in", "a", "file"]}, "context.json")
+    options = ["--activities", ACTIVITIES, "--context", f"@{context}"]
+    ran = flowmgr("run", written(chain("keys")), *options)
+    assert ran.code == 0
+    assert ran.execution["context"] == {"given": ["in", "a", "file"], "keys_result": ["given"]}
+
+
+@pytest.mark.parametrize(
+    ("context", "says"),
+    [
+        ("{", "not JSON"),
+        ("[]", "The context must be an object, not a list"),
+        ('{"a": NaN}', "NaN"),
+        ('{"a": 1, "a": 2}', "'a'"),
+        ("@no-such-file.json", "no-such-file.json"),
+    ],
+)
+def test_a_context_that_cannot_be_used_is_refused_in_one_line(context, says):
+    ran = flowmgr("run", EXAMPLE_FILE, "--context", context)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert says in ran.err
+    assert ran.err.startswith("flowmgr: ")
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_running_a_flow_with_problems_tells_each_of_them(written):
+    file = written(flow(task("task1"), task("tsak2"), start_task="x"))
+    ran = flowmgr("run", file)
+    assert ran.code == 2
+    assert f"{file}: error: /start_task: start_task 'x' not found in tasks" in ran.err
+    assert f"{file}: error: /tasks/1/name: Unknown activity 'tsak2'" in ran.err
+    assert ran.out == ""
+
+
+def test_running_can_simulate_unknown_activities(written):
+    ran = flowmgr("run", written(chain("ship_order")), "--simulate-unknown-activities")
+    assert ran.code == 0
+    assert ran.execution["context"]["ship_order_result"] == "Result from ship_order"
+
+
+def test_running_what_is_not_there_is_refused():
+    ran = flowmgr("run", "no-such-flow.json")
+    assert ran.code == 2
+    assert "no-such-flow.json" in in_one_line(ran.err)
+
+
+# flowmgr validate
+
+
+def test_a_flow_without_problems_is_valid():
+    ran = flowmgr("validate", EXAMPLE_FILE)
+    assert ran == Ran(0, f"{EXAMPLE_FILE}: valid\n", "")
+
+
+def test_warnings_are_told_and_the_flow_is_valid_all_the_same(written):
+    file = written(flow(task("a"), task("island")))
+    ran = flowmgr("validate", file)
+    assert ran.code == 0
+    assert ran.out == f"{file}: valid\n"
+    assert f"{file}: warning: /tasks/1: Task 2 ('island') can never run" in ran.err
+
+
+def test_all_problems_of_all_files_are_told_with_their_places(written, tmp_path):
+    good = written(EXAMPLE, "a-good.json")
+    wrong = flow(task("a"), conditions=[condition("a", "b"), condition("z", "end")])
+    bad = written({"flow": wrong | {"nmae": 1}}, "b-bad.json")
+    broken = written("{", "c-broken.json")
+    written("not looked at", "notes.txt")
+    ran = flowmgr("validate", str(tmp_path))
+    assert ran.code == 1
+    assert ran.out == f"{good}: valid\n"
+    for place in ("/flow/nmae", "/flow/conditions/0/target_task_success"):
+        assert f"{bad}: error: {place}: " in ran.err
+    assert f"{bad}: error: /flow/conditions/1/source_task: " in ran.err
+    assert "did you mean 'name'?" in ran.err
+    assert f"{broken}: error: /: The document is not JSON" in ran.err
+    assert "notes.txt" not in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "code"), [([], 0), (["--activities", ACTIVITIES], 1)], ids=["without", "with"]
+)
+def test_names_of_activities_are_checked_if_the_modules_are_given(written, options, code):
+    ran = flowmgr("validate", written(chain("succeed", "suceed")), *options)
+    assert ran.code == code
+    assert ("did you mean" in ran.err.lower()) is bool(code)
+
+
+def test_validating_nothing_is_refused():
+    assert flowmgr("validate").code == 2
+
+
+# flowmgr serve
+
+
+def test_flows_given_to_serve_are_registered_and_a_way_to_try_them_is_shown(written, tmp_path):
+    written(EXAMPLE, "flow123.json")
+    with serving("asyncio", "--flows", str(tmp_path)) as served:
+        said = served.process.stdout.wait_for(r"curl -X POST (\S+)/flows/execute .*flow123")
+        assert said[1] == served.process.url
+        assert served.execute("flow123")["status"] == "completed"
+
+
+def refused_by_serve(*options: str, env: Mapping[str, str] | None = None) -> str:
+    """Return what `serve` says before it exits; it must not have begun to listen."""
+    ran = flowmgr("serve", "--port", "0", *options, env=env)
+    assert ran.code > 0
+    assert "listens" not in ran.out
+    assert "Traceback" not in ran.err
+    return in_one_line(ran.err)
+
+
+def test_a_flow_file_with_problems_stops_serve_and_they_are_told(written):
+    file = written(flow(task("task1"), task("nobody-knows"), start_task="x"))
+    said = refused_by_serve("--flows", file)
+    assert f"{file}: error: /start_task: start_task 'x' not found in tasks" in said
+    assert f"{file}: error: /tasks/1/name: Unknown activity 'nobody-knows'" in said
+    assert f"flowmgr: {file} is not a flow that can be run here" in said
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"a": NaN}', "\ufeff{}"])
+def test_a_file_that_is_not_a_flow_stops_serve(written, content):
+    file = written(content)
+    assert f"flowmgr: {file} is not a flow" in refused_by_serve("--flows", file)
+
+
+@pytest.mark.parametrize(
+    ("module", "says"),
+    [
+        ("no_such.module", "'no_such.module' with activities cannot be imported"),
+        ("json", "'json' has no activities"),
+        ("activities.py", "'activities.py' is a file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "run", "validate"])
+def test_a_module_without_activities_is_refused_in_one_line(here, command, module, says):
+    files = [] if command == "serve" else [EXAMPLE_FILE]
+    ran = here(command, *files, "--activities", module)
+    assert ran.code == 2
+    assert ran.err.startswith("flowmgr: ")
+    assert says in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+ONE_ACTIVITY = """
+from flowmgr import activity
+
+
+@activity("{name}")
+async def mine(context):
+    return "mine"
+"""
+
+
+def test_two_activities_of_one_name_are_refused_and_both_are_named(written):
+    for module in ("one_module", "other_module"):
+        written(ONE_ACTIVITY.format(name="twice"), f"{module}.py")
+    env = {"PYTHONPATH": str(written.directory)}
+    modules = ["--activities", "one_module", "--activities", "other_module"]
+    ran = flowmgr("run", EXAMPLE_FILE, *modules, env=env)
+    assert ran.code == 2
+    for name in ("'twice'", "one_module", "other_module"):
+        assert name in ran.err
+
+
+def test_an_activity_of_the_users_own_stands_in_for_a_demonstration(written):
+    written(ONE_ACTIVITY.format(name="task2"), "own_module.py")
+    env = {"PYTHONPATH": str(written.directory)}
+    ran = flowmgr("run", EXAMPLE_FILE, "--activities", "own_module", env=env)
+    assert ran.code == 0
+    assert ran.execution["context"]["task2_result"] == "mine"
+
+
+BAD_VALUES = {
+    "port": ["-1", "65536", "abc"],
+    "backend": ["curio"],
+    "journal": ["stone"],
+    "flows": ["no-such-file.json"],
+    "grace": ["-1", "abc", "nan", "inf", "3601"],
+    "wait_limit": ["-1", "abc", "nan", "inf"],
+    "simulate_unknown_activities": ["perhaps"],
+    "access_log": ["perhaps"],
+}
+
+
+BAD_PAIRS = [(name, value) for name, values in BAD_VALUES.items() for value in values]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_PAIRS)
+def test_a_bad_value_is_refused_from_the_environment_too_and_named(here, name, value):
+    ran = here("serve", env={f"FLOWMGR_{name.upper()}": value})
+    assert ran.code == 2
+    said = in_one_line(ran.err)
+    assert "Traceback" not in said
+    assert name.replace("_", "-") in said or value in said
+
+
+def test_every_option_of_serve_can_be_set_by_the_environment_and_help_says_so(here):
+    said = "".join(in_one_line(here("serve", "--help").out).split())
+    for option in main.commands["serve"].params:
+        if option.name != "help":
+            assert f"FLOWMGR_{option.name.upper()}" in said
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def by_environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A server that is told everything by the environment."""
+    directory = tmp_path_factory.mktemp("flows")
+    (directory / "one.json").write_text(json.dumps(EXAMPLE))
+    held = chain("hold", "ship_order") | {"id": "held"}
+    (directory / "two.json").write_text(json.dumps(held))
+    (directory / "more_activities.py").write_text(ONE_ACTIVITY.format(name="more"))
+    env = {
+        "PYTHONPATH": str(directory),
+        "FLOWMGR_HOST": "127.0.0.1",
+        "FLOWMGR_PORT": "0",
+        "FLOWMGR_BACKEND": request.param,
+        "FLOWMGR_JOURNAL": "memory",
+        "FLOWMGR_ACTIVITIES": f"{ACTIVITIES} more_activities",
+        "FLOWMGR_FLOWS": str(directory),
+        "FLOWMGR_GRACE": "0.3",
+        "FLOWMGR_WAIT_LIMIT": "0.05",
+        "FLOWMGR_SIMULATE_UNKNOWN_ACTIVITIES": "true",
+        "FLOWMGR_ACCESS_LOG": "1",
+    }
+    with serving(request.param, env=env, is_told_by_environment=True) as running:
+        yield running
+
+
+def test_the_environment_decides_about_backend_and_journal(by_environment):
+    ready = by_environment.get("/health/ready").json()
+    assert ready["backend"] == by_environment.backend
+    assert ready["journal"] == "memory"
+
+
+def test_the_environment_decides_about_the_access_log(by_environment):
+    by_environment.get("/health")
+    by_environment.process.stderr.wait_for("GET /health")
+
+
+def test_flows_from_the_environment_are_registered(by_environment):
+    for flow_id in ("flow123", "held"):
+        assert by_environment.get(f"/flows/{flow_id}").status_code == 200
+
+
+def test_the_environment_decides_about_the_wait_limit(by_environment, tmp_path):
+    context = {"release": str(tmp_path / "release")}
+    body = {"flow_id": "held", "context": context}
+    response = by_environment.post("/flows/execute", body)
+    assert response.status_code == 202
+    (tmp_path / "release").touch()
+
+
+def test_the_environment_can_name_several_modules_of_activities(by_environment):
+    names = {each["name"] for each in by_environment.get("/activities").json()["items"]}
+    assert {"task1", "hold", "more"} <= names
+
+
+def test_the_environment_decides_about_the_port_and_the_host():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = flowmgr("serve", env={"FLOWMGR_PORT": str(port)})
+    assert ran.code == STARTUP_FAILED
+    assert f"127.0.0.1:{port}" in ran.err
+    assert "Address already in use" in ran.err
+    ran = flowmgr("serve", "--port", "0", env={"FLOWMGR_HOST": "two..points"})
+    assert ran.code == STARTUP_FAILED
+    assert "two..points" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_the_environment_decides_about_the_grace_of_serve(backend, tmp_path):
+    with serving(backend, env={"FLOWMGR_GRACE": "0.2"}) as served:
+        flow_id = served.register(chain("hold"))
+        served.start(flow_id, {"release": str(tmp_path / "never")})
+        served.process.send()
+        assert served.process.wait(timeout=5) == 0  # the default would be 10 seconds
+
+
+def test_an_option_on_the_command_line_counts_more_than_the_environment():
+    with serving("trio", env={"FLOWMGR_BACKEND": "asyncio"}) as served:
+        assert served.get("/health/ready").json()["backend"] == "trio"
+
+
+# All of it.
+
+
+@pytest.mark.parametrize(
+    "asked", [["--help"], ["serve", "-h"], ["run", "--help"], ["validate", "-h"]]
+)
+def test_every_command_explains_itself(here, asked):
+    ran = here(*asked)
+    assert ran.code == 0
+    assert "Usage: flowmgr" in ran.out
+
+
+def test_the_version_is_told():
+    ran = flowmgr("--version")
+    assert ran.code == 0
+    assert ran.out == f"flowmgr, version {version('flowmgr')}\n"
+
+
+def test_an_unknown_command_or_option_is_refused(here):
+    for args in (["sreve"], ["serve", "--prot", "1"]):
+        ran = here(*args)
+        assert ran.code == 2
+        assert args[-1] in ran.err or "--prot" in ran.err
