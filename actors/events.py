@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.outcome import ErrorInfo, Outcome, StopKind
+from actors.outcome import NULL, ErrorInfo, Outcome, StopKind
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, gc=False):
@@ -43,14 +43,14 @@ class ExecutionStarted(Event, tag=True, frozen=True, kw_only=True):
         flow_version: its version; 0 for an inline flow.
         start_task: the task it begins with.
         context: the client's context, a JSON object.
-        definition: the definition of an inline flow, as JSON; None for a registered one.
+        definition: the definition of an inline flow, as JSON; ``null`` for a registered one.
     """
 
     flow_id: str
     flow_version: int
     start_task: str
     context: msgspec.Raw
-    definition: msgspec.Raw | None = None
+    definition: msgspec.Raw = NULL
 
 
 class TaskStarted(Event, tag=True, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from actors.actor import Reply
 from actors.events import Event, ExecutionStarted
 from actors.execution import ExecutionSupervisor
 from actors.messages import CancelExecution
+from actors.outcome import NULL
 from actors.plan import Plan
 from actors.ports import Clock
 from actors.state import ExecutionState, fold
@@ -169,7 +170,7 @@ class Engine:
     ) -> ExecutionSupervisor:
         self._live.check_accepting()
         encoded = check_context(context, max_bytes=self.settings.max_context_bytes)
-        definition = None
+        definition = NULL
         if isinstance(flow, str):
             plan = await self.flows.plan(flow, version)
         else:
@@ -179,7 +180,7 @@ class Engine:
         return await self._launch(plan, encoded, definition)
 
     async def _launch(
-        self, plan: Plan, context: bytes, definition: msgspec.Raw | None
+        self, plan: Plan, context: bytes, definition: msgspec.Raw
     ) -> ExecutionSupervisor:
         started = ExecutionStarted(
             at=self._clock.now(),

@@ -27,7 +27,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-
 MAX_SHOWN = 128
 """Characters of an id that an error repeats."""
 

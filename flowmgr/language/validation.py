@@ -51,8 +51,8 @@ def read_definition(
     """Read a flow definition.
 
     Args:
-        document: plain data, as `flowmgr.language.documents.parse_json` returns it: a flow, bare or wrapped
-            as {"flow": ...} or {"flow_data": {"flow": ...}}.
+        document: plain data, as `flowmgr.language.documents.parse_json` returns it: a flow, bare
+            or wrapped as {"flow": ...} or {"flow_data": {"flow": ...}}.
         activities: the names of the activities that exist; None to accept any name.
         simulate_unknown: accept the names of activities that do not exist.
         new_id: makes the id of a flow that has none.

@@ -27,6 +27,8 @@ class Order(msgspec.Struct):
 
 def tell(file: str, word: object = "") -> None:
     """Write *word* so that nobody sees half of it."""
+    if Path(file).exists() and not Path(file).is_file():
+        raise ValueError(f"{file} is no regular file, and would be replaced by one")
     draft = Path(f"{file}.{os.getpid()}.draft")
     draft.write_text(str(word))
     draft.rename(file)
@@ -65,8 +67,8 @@ def echo_in_thread(context: dict[str, Any]) -> Any:
 
 @activity
 def loop_until_cancelled(started: str, ended: str) -> None:
-    tell(started)
     try:
+        tell(started)
         while True:
             anyio.from_thread.check_cancelled()
             time.sleep(0.001)
@@ -76,8 +78,11 @@ def loop_until_cancelled(started: str, ended: str) -> None:
 
 @activity
 def sleep_from_thread(started: str) -> None:
-    tell(started)
-    anyio.from_thread.run(anyio.sleep_forever)
+    async def sleep() -> None:
+        tell(started)
+        await anyio.sleep_forever()
+
+    anyio.from_thread.run(sleep)
 
 
 @activity
@@ -90,8 +95,8 @@ def wait_for_file(started: str, awaited: str) -> str:
 
 @activity
 def fail_in_cleanup(started: str) -> None:
-    tell(started)
     try:
+        tell(started)
         while True:
             anyio.from_thread.check_cancelled()
             time.sleep(0.001)
@@ -143,8 +148,8 @@ def make_noise(context):
 
 @activity(isolation="process")
 def sleep_in_process(started: str, ended: str) -> None:
-    tell(started, os.getpid())
     try:
+        tell(started, os.getpid())
         time.sleep(60)
     finally:
         tell(ended)
@@ -152,8 +157,8 @@ def sleep_in_process(started: str, ended: str) -> None:
 
 @activity(isolation="process")
 async def sleep_async_in_process(started: str, ended: str) -> None:
-    tell(started, os.getpid())
     try:
+        tell(started, os.getpid())
         await anyio.sleep(60)
     finally:
         with anyio.CancelScope(shield=True):
@@ -177,8 +182,8 @@ def spin_in_process(started: str) -> None:
 
 @activity(isolation="process")
 def return_when_terminated(started: str) -> str:
-    tell(started, os.getpid())
     try:
+        tell(started, os.getpid())
         time.sleep(60)
     except Terminated:
         return "finished"
@@ -187,8 +192,8 @@ def return_when_terminated(started: str) -> str:
 
 @activity(isolation="process")
 def fail_in_cleanup_of_process(started: str) -> None:
-    tell(started, os.getpid())
     try:
+        tell(started, os.getpid())
         time.sleep(60)
     finally:
         raise ValueError("the clean-up failed")
