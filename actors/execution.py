@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import anyio
-from anyio.lowlevel import checkpoint
 
 from actors.actor import Actor, Reply
 from actors.dispatcher import Dispatcher
@@ -111,7 +110,10 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         self._clock = clock
         self._hooks = hooks
         router = RouterActor(self._dispatcher, self)
-        self._environment = TaskEnvironment(execution_id, self, router, clock, grace)
+        # None when the host has closed: it refers back to this, and reference counting is to do.
+        self._environment: TaskEnvironment | None = TaskEnvironment(
+            execution_id, self, router, clock, grace
+        )
         self._pending: tuple[Event, ...] = ()  # what the journal has not acknowledged yet
         self._reply: Reply[Any] | None = None  # whom to tell when it has
         self._cancel_requested = 0.0  # on the monotonic clock
@@ -137,13 +139,10 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
 
     async def _host(self) -> None:
         # An activity that cancels the asyncio task that it runs in, and returns without having
-        # waited, leaves a cancellation that nobody asked for. It would end the engine's task group.
+        # waited, leaves a cancellation that nobody asked for: it is no reason to stop.
         while True:
             try:
-                await self._dispatcher.host()
-                if not anyio.get_current_task().has_pending_cancellation():
-                    return
-                await checkpoint()
+                return await self._dispatcher.host()
             except anyio.get_cancelled_exc_class():
                 if is_being_cancelled():
                     raise
@@ -171,7 +170,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
     @property
     def is_over(self) -> bool:
         """Whether the execution has ended, or is no longer run without having ended."""
-        return self.state.has_ended or self.is_host_closed
+        return self.state.has_ended or (self.is_host_closed and not self._pending)
 
     def handle_mail(self) -> None:
         """Handle messages, up to the first that has to wait for the journal."""
@@ -234,16 +233,22 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         if self.state.status == "cancelling":
             self._record_cancelled("abandoned")
 
-    def _host_closed(self, _: HostClosed) -> None:
-        self.is_host_closed = True
-        if self.state.status == "cancelling":
-            self._record_cancelled("stopped")
-        elif self.state.status == "running" and not self._hooks.is_closing:
-            self._record_stray_cancellation()
+    def _host_closed(self, message: HostClosed) -> None:
+        if not self.is_host_closed:
+            self.is_host_closed = True
+            if self.state.status == "cancelling":
+                self._record_cancelled("stopped")
+            elif self.state.status == "running" and not self._hooks.is_closing:
+                self._record_stray_cancellation()
+            if self._pending:  # the end is being recorded: it is not over before it is
+                self.send(message)
+                return
         self._close_host()
 
     def _close_host(self) -> None:
         self.is_host_closed = True
+        self._environment = None
+        self.stop_host = self._dispatcher.close
         self._hooks.host_closed(self)
         if self._ended is not None or self._changed is not None:
             self._notify()
@@ -327,7 +332,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
                 act(self, last)
             except Exception as error:  # noqa: BLE001 - not the journal's, which is what called
                 self.send(BugFound(error))
-        if self._changed is not None or self._ended is not None:
+        if self._changed is not None or (self._ended is not None and self.state.has_ended):
             self._notify()
 
     def _notify(self) -> None:
@@ -338,6 +343,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
             self._ended.set()
 
     def _run_task(self, event: TaskStarted) -> None:
+        assert self._environment is not None
         task = self._plan.tasks[event.task]
         message = RunTask(task, event.visit, event.attempt, self.state.context)
         self._dispatcher.spawn(TaskActor(message, self._environment))

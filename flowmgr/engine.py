@@ -168,7 +168,6 @@ class Engine:
     async def _start(
         self, flow: str | Mapping[str, Any], context: Any, version: int | None
     ) -> ExecutionSupervisor:
-        self._live.check_accepting()
         encoded = check_context(context, max_bytes=self.settings.max_context_bytes)
         definition = NULL
         if isinstance(flow, str):

@@ -9,10 +9,12 @@ from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from actors.execution import ExecutionSupervisor
+from actors.task import is_being_cancelled
 
-MAX_IDLE: Final = 64
+MAX_IDLE: Final = 256
 """Host tasks that are kept for further executions."""
 
 logger = logging.getLogger(__name__)
@@ -59,8 +61,11 @@ class Hosts:
                 await host.run()
                 while host.is_clean and len(self._idle) < MAX_IDLE:
                     self._idle.append(host)
-                    await host.next()
+                    if not await host.next():
+                        self._idle.remove(host)
+                        break
                     await host.run()
+                await _absorb_stray_cancellation()
         except RuntimeError as error:
             await self._sit_out(host, error)
 
@@ -102,6 +107,7 @@ class _Host:
         return (
             state.status == "completed"
             and not state.has_failures
+            and not self.supervisor.is_host_disturbed
             and not len(contextvars.copy_context())
             and anyio.current_effective_deadline() == math.inf
         )
@@ -111,7 +117,27 @@ class _Host:
         self.supervisor = supervisor
         self._given.set()
 
-    async def next(self) -> None:
-        """Wait until the host is given something to run."""
+    async def next(self) -> bool:
+        """Wait until the host is given something to run.
+
+        Returns:
+            Whether it is: a cancellation that nobody asked for ends the waiting as well.
+        """
         self._given = anyio.Event()
-        await self._given.wait()
+        try:
+            await self._given.wait()
+        except anyio.get_cancelled_exc_class():
+            if is_being_cancelled():
+                raise
+        return self._given.is_set()
+
+
+async def _absorb_stray_cancellation() -> None:
+    # An activity that has cancelled the asyncio task that it runs in would otherwise have this
+    # task end as cancelled, which the engine's task group takes for a reason to end.
+    if anyio.get_current_task().has_pending_cancellation():
+        try:
+            await checkpoint()
+        except anyio.get_cancelled_exc_class():
+            if is_being_cancelled():
+                raise

@@ -84,7 +84,7 @@ class LiveExecutions(SupervisorHooks):
             EngineClosedError: the engine is stopping.
             EngineBusyError: as many executions are live as may be.
         """
-        self.check_accepting()
+        self._check_accepting()
         supervisor = ExecutionSupervisor(
             execution_id,
             plan,
@@ -100,7 +100,7 @@ class LiveExecutions(SupervisorHooks):
         await reply.get()
         return supervisor
 
-    def check_accepting(self) -> None:
+    def _check_accepting(self) -> None:
         """Return if an execution may be started now.
 
         Raises:

@@ -108,9 +108,9 @@ def openapi_config(version: str) -> OpenAPIConfig:
     )
 
 
-def _refuse_other_pages(request: Request[Any, Any, Any]) -> None:
+async def _refuse_other_pages(request: Request[Any, Any, Any]) -> None:
     # Litestar would answer with a page of its own instead of with a problem.
-    refuse_unknown_query(request)
+    await refuse_unknown_query(request)
     if request.path_params:
         raise NotFoundException
 

@@ -185,19 +185,18 @@ def _refuse_cursor(cursor: str) -> NoReturn:
     raise RequestError(HTTPStatus.BAD_REQUEST, msg)
 
 
-def refuse_unknown_query(request: AnyRequest) -> None:
+async def refuse_unknown_query(request: AnyRequest) -> None:
     """Refuse query parameters that the route does not have, or that are there twice.
 
-    Runs before every handler.
+    Runs before every handler; a coroutine, because Litestar runs functions in a thread.
 
     Raises:
         RequestError: there is one.
     """
     if not request.scope["query_string"]:
         return
-    handler = request.route_handler
-    injected = handler.resolve_dependencies().keys() | request.path_params.keys() | {"request"}
-    known = handler.parsed_fn_signature.parameters.keys() - injected
+    parameters = request.route_handler.parsed_fn_signature.parameters.keys()
+    known = parameters - request.path_params.keys() - {"request"}
     names = [name for name, _ in request.query_params.multi_items()]
     for name in names:
         if name not in known:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -25,9 +26,15 @@ from flowmgr.language.definition import FlowDefinition
 T = TypeVar("T")
 
 
+@lru_cache(maxsize=16)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
+
+
 def timestamp(at: float) -> str:
     """Return *at* (seconds since 1970-01-01 UTC) as ISO 8601 with its offset."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
+    second, microseconds = divmod(round(at * 1e6), 1_000_000)
+    return f"{_second(second)}.{microseconds:06}+00:00"
 
 
 def _timestamp_or_none(at: float | None) -> str | None:

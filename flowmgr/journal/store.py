@@ -109,8 +109,10 @@ def summarise(
     Every journal keeps its list of executions with this, in the transaction of the events.
     """
     for event in events:
-        change = _SUMMARISERS.get(type(event))
-        if change is not None:
+        if type(event) is TaskFinished:
+            if event.outcome.error is not None and summary is not None:
+                summary = replace(summary, had_failures=True)
+        elif (change := _SUMMARISERS.get(type(event))) is not None:
             summary = change(summary, execution_id, event)
     return summary
 
@@ -120,13 +122,6 @@ def _started(_: ExecutionSummary | None, execution_id: str, event: Event) -> Exe
     return ExecutionSummary(
         execution_id, event.flow_id, event.flow_version, "running", started_at=event.at
     )
-
-
-def _finished(summary: ExecutionSummary | None, _: str, event: Event) -> ExecutionSummary | None:
-    assert isinstance(event, TaskFinished)
-    if summary is None or summary.had_failures or not event.outcome.is_failure:
-        return summary
-    return replace(summary, had_failures=True)
 
 
 def _cancelling(summary: ExecutionSummary | None, _: str, __: Event) -> ExecutionSummary | None:
@@ -144,7 +139,6 @@ _Summariser = Callable[[ExecutionSummary | None, str, Event], ExecutionSummary |
 
 _SUMMARISERS: dict[type[Event], _Summariser] = {
     ExecutionStarted: _started,
-    TaskFinished: _finished,
     CancelRequested: _cancelling,
     ExecutionCompleted: _ended("completed"),
     ExecutionFailed: _ended("failed"),
