@@ -127,6 +127,8 @@ class LiveExecutions(SupervisorHooks):
 
     def execution_cancelling(self, supervisor: ExecutionSupervisor) -> None:
         """Give the execution its grace."""
+        if self._root.cancel_scope.cancel_called:
+            return  # closed already: all is being stopped, or has been
         deadline = anyio.current_time() + self._settings.grace + GRACE_MARGIN
         self._stopping[supervisor.execution_id] = (deadline, supervisor)
         self._something_stops.set()
@@ -172,6 +174,8 @@ class LiveExecutions(SupervisorHooks):
         Not a checkpoint. What has not ended by then is stopped at its checkpoints, without being
         recorded as cancelled: it was not. Called again, it can only shorten the grace.
         """
+        if self._root.cancel_scope.cancel_called:
+            return  # closed already: all is being stopped, or has been
         deadline = anyio.current_time() + (self._settings.grace if grace is None else grace)
         if self._drained is None:
             self._is_accepting = False
@@ -197,8 +201,8 @@ class LiveExecutions(SupervisorHooks):
     async def drained(self) -> None:
         """Wait until nothing is live any more; begins to drain if that has not been begun."""
         self.begin_draining()
-        assert self._drained is not None
-        await self._drained.wait()
+        if self._drained is not None:
+            await self._drained.wait()
 
     async def _drain(self, drained: anyio.Event) -> None:
         try:

@@ -12,7 +12,9 @@ import anyio
 import msgspec
 
 from actors.context import Context
+from actors.ports import Acknowledge, Batch
 from flowmgr.activities import activity
+from flowmgr.journal.memory import MemoryJournal
 
 LOOK_SECONDS = 0.005
 """How often an activity looks for the file that it waits for."""
@@ -159,3 +161,13 @@ async def charge(order: Order, amount: float = 2.5) -> Receipt:
 def count_in_thread(order: Order) -> int:
     """Count the articles of an order, in a thread."""
     return len(order.articles)
+
+
+@activity
+async def break_the_journal(context: Context) -> None:
+    """Have the journal fail from now on, as a full disk would."""
+
+    def append(_: object, __: Batch, acknowledge: Acknowledge) -> None:
+        acknowledge(OSError("no space left on device"))
+
+    MemoryJournal.append = append  # type: ignore[method-assign]

@@ -1,0 +1,90 @@
+"""How a real flowmgr server stops: by a signal, and because its engine has died."""
+
+from __future__ import annotations
+
+import signal
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.flowmgr_server import ACTIVITIES, BACKENDS, Served, chain, wait_for_file
+from tests.support.server_process import PATIENCE, ServerProcess
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+GRACE = 1.0
+SLACK = 0.5
+"""For the parent to notice that a process has ended."""
+
+
+@pytest.fixture(params=BACKENDS)
+def server(request: pytest.FixtureRequest):
+    """A server that a test stops, and that has little grace."""
+    options = ["--port", "0", "--backend", request.param, "--grace", str(GRACE)]
+    with ServerProcess(["web", "serve", "--activities", ACTIVITIES, *options]) as process:
+        process.wait_until_ready()
+        with httpx.Client(base_url=process.url, timeout=PATIENCE, trust_env=False) as client:
+            yield Served(request.param, process, client)
+
+
+@pytest.fixture
+def background():
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+def execute(server: Served, pool: ThreadPoolExecutor, flow_id: str, context: dict) -> Future:
+    """Execute a flow and wait for it, in the background; return when its first task has begun."""
+    body = {"flow_id": flow_id, "context": context}
+    answer = pool.submit(server.post, "/flows/execute", body)
+    wait_for_file(Path(context["started"]))
+    return answer
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_client_that_waits_gets_its_execution_if_that_ends_within_the_grace(
+    server, background, tmp_path, number
+):
+    flow_id = server.register(chain("win_the_race"))
+    files = {"started": str(tmp_path / "started"), "release": str(tmp_path / "release")}
+    answer = execute(server, background, flow_id, files)
+    server.process.send(number)
+    Path(files["release"]).touch()
+    assert answer.result().json()["status"] == "completed"
+    assert server.process.wait() == 0
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_execution_that_outlives_the_grace_is_stopped_and_its_client_told(
+    server, background, tmp_path, number
+):
+    flow_id = server.register(chain("stay"))
+    files = {"started": str(tmp_path / "started"), "ended": str(tmp_path / "ended")}
+    answer = execute(server, background, flow_id, files)
+    since = server.process.send(number)
+    assert server.process.wait() == 0
+    assert time.monotonic() - since <= GRACE + 1 + SLACK
+    assert Path(files["ended"]).exists()  # its `finally` has run
+    assert answer.result().status_code == 503
+    assert answer.result().headers["Retry-After"]
+    assert "stopped because the engine is closing" in answer.result().json()["detail"]
+
+
+def test_a_clean_up_that_never_ends_does_not_keep_the_process(server, tmp_path):
+    flow_id = server.register(chain("clean_up_slowly"))
+    files = {"started": str(tmp_path / "started"), "release": str(tmp_path / "never")}
+    server.start(flow_id, files)
+    wait_for_file(Path(files["started"]))
+    since = server.process.send()
+    assert server.process.wait() == 0
+    assert time.monotonic() - since <= GRACE + 1 + SLACK
+
+
+def test_a_dead_engine_ends_the_process_with_an_error(server, background):
+    flow_id = server.register(chain("break_the_journal"))
+    answer = background.submit(server.post, "/flows/execute", {"flow_id": flow_id})
+    assert server.process.wait() == 1
+    assert "no space left on device" in server.process.stderr.text.splitlines()[-1]
+    assert answer.exception() or answer.result().status_code == 503
