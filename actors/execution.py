@@ -33,7 +33,7 @@ from actors.messages import (
 )
 from actors.outcome import ErrorInfo, StopKind, describe_error
 from actors.plan import Plan
-from actors.ports import Batch, Clock, Journal
+from actors.ports import Batch, Clock, Journal, NotRecordedError
 from actors.router import RouterActor
 from actors.routing import follow
 from actors.state import ExecutionState, evolve
@@ -319,7 +319,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         else:
             self._hooks.journal_failed(error)
         if reply is not None:
-            reply.give(error or True)
+            reply.give(True if error is None else NotRecordedError(str(error)))
         if was_waiting and self._mailbox and not self.is_scheduled:
             self._dispatcher.schedule(self)  # otherwise `handle_mail` called, and goes on by itself
 

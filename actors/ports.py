@@ -15,6 +15,10 @@ Acknowledge = Callable[[Exception | None], None]
 """Called in the event loop's thread: with None when a batch is durable, or with why it is not."""
 
 
+class NotRecordedError(Exception):
+    """The journal could not record what was decided, so it did not happen."""
+
+
 class Batch(msgspec.Struct, frozen=True):
     """Events of one execution that become durable together, or not at all.
 

@@ -42,7 +42,7 @@ from flowmgr.journal.memory import MemoryJournal
 from flowmgr.journal.store import ExecutionQuery, ExecutionSummary, Store
 from flowmgr.language.documents import check_context
 from flowmgr.language.validation import ValidatedFlow
-from flowmgr.live import LiveExecutions
+from flowmgr.live import LiveExecutions, recorded
 from flowmgr.settings import Settings
 
 EVERYTHING = 10**9
@@ -260,7 +260,7 @@ class Engine:
         if supervisor is not None:
             reply: Reply[bool] = Reply()
             supervisor.send(CancelExecution(reason, reply))
-            await reply.get()
+            await recorded(reply)
             if wait > 0:
                 await self._over(supervisor, wait)
             execution = view(execution_id, supervisor.state)
@@ -298,9 +298,9 @@ class Engine:
         while True:
             supervisor = self._live.get(execution_id)
             is_last = supervisor is None or supervisor.is_over
-            for recorded in await self.events(execution_id, after=after):
-                after = recorded.seq
-                yield recorded
+            for event in await self.events(execution_id, after=after):
+                after = event.seq
+                yield event
             if supervisor is None or is_last:
                 return
             if supervisor.state.seq <= after:  # a journal may show more than it has acknowledged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -13,18 +14,33 @@ from actors.events import ExecutionStarted
 from actors.execution import ExecutionSupervisor, SupervisorHooks
 from actors.messages import GraceEnded, StartExecution
 from actors.plan import Plan
-from actors.ports import Clock, Journal
-from flowmgr.errors import EngineBusyError, EngineClosedError
+from actors.ports import Clock, Journal, NotRecordedError
+from flowmgr.errors import EngineBusyError, EngineClosedError, JournalError
 from flowmgr.hosts import Hosts
 from flowmgr.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 GRACE_MARGIN = 0.25
 """Seconds after the grace in which what is killed at its end may still be seen to end."""
 
 STOP_SECONDS = 0.5
 """Seconds that executions have for their clean-up when the engine stops them to close."""
+
+
+async def recorded(reply: Reply[T]) -> T:
+    """Return the answer of a supervisor, which it gives when what it decided is recorded.
+
+    Raises:
+        JournalError: it could not be recorded.
+    """
+    try:
+        return await reply.get()
+    except NotRecordedError as error:
+        msg = f"The journal failed, so nothing has changed: {error}"
+        raise JournalError(msg) from error
 
 
 class LiveExecutions(SupervisorHooks):
@@ -83,6 +99,7 @@ class LiveExecutions(SupervisorHooks):
         Raises:
             EngineClosedError: the engine is stopping.
             EngineBusyError: as many executions are live as may be.
+            JournalError: the start could not be recorded.
         """
         self._check_accepting()
         supervisor = ExecutionSupervisor(
@@ -97,7 +114,7 @@ class LiveExecutions(SupervisorHooks):
         self._supervisors[execution_id] = supervisor
         supervisor.send(StartExecution(started, reply))
         self._host(supervisor)
-        await reply.get()
+        await recorded(reply)
         return supervisor
 
     def _check_accepting(self) -> None:
