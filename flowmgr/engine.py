@@ -18,6 +18,7 @@ import anyio
 import msgspec
 import uuid_utils
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from actors.actor import Reply
 from actors.events import Event, ExecutionStarted
@@ -228,9 +229,11 @@ class Engine:
         return execution
 
     async def _over(self, supervisor: ExecutionSupervisor, timeout: float | None) -> Execution:  # noqa: ASYNC109
+        # A short execution ends while others have their turn; an event and a timeout cost more.
+        await checkpoint()
         if timeout is None:
             await supervisor.over()
-        else:
+        elif not supervisor.is_over:
             with anyio.move_on_after(timeout):
                 await supervisor.over()
         if supervisor.is_over and not supervisor.state.has_ended:
