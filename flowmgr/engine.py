@@ -372,6 +372,8 @@ async def open_engine(
 
         def fail(error: Exception) -> None:
             failures.append(error)
+            if len(failures) > 1:
+                return  # every execution has its own batch that fails
             live.close()
             if on_failure is not None:
                 on_failure(error)

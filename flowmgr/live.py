@@ -200,18 +200,14 @@ class LiveExecutions(SupervisorHooks):
             self._root.start_soon(self._drain, self._drained, name="drain")
         self._grace_scope.deadline = min(self._grace_scope.deadline, deadline)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Accept no more executions and stop the live ones at their checkpoints, at once.
 
         Not a checkpoint. None of them is recorded as cancelled.
         """
         self._is_accepting = False
         for supervisor in list(self._supervisors.values()):
-            supervisor.stop()
-
-    def close(self) -> None:
-        """Accept no more executions, and have every host task cancelled; not a checkpoint."""
-        self._is_accepting = False
+            supervisor.stop()  # or one that swallows the cancellation would run its next task
         self._hosts.close()
         self._root.cancel_scope.cancel()
 

@@ -1,0 +1,109 @@
+"""Actors, their mailboxes, and answers."""
+
+import anyio
+import pytest
+
+from actors.actor import Actor, MailboxFullError, Reply
+from actors.dispatcher import Dispatcher
+
+pytestmark = pytest.mark.anyio
+
+
+class Recorder(Actor):
+    """Keeps what it is sent, and may send something on."""
+
+    def __init__(self, dispatcher):
+        super().__init__(dispatcher)
+        self.received = []
+        self.forward = {}
+
+    def receive(self, message):
+        self.received.append(message)
+        for target, further in self.forward.pop(message, ()):
+            target.send(further)
+
+
+class Deaf(Actor):
+    """Leaves its mail where it is, as an actor that waits for something else does."""
+
+    def handle_mail(self):
+        pass
+
+
+def test_messages_are_handled_in_the_order_of_their_arrival():
+    actor = Recorder(Dispatcher())
+    for number in range(5):
+        actor.send(number)
+    assert actor.received == [0, 1, 2, 3, 4]
+
+
+def test_a_message_that_an_actor_sends_itself_is_handled_after_the_one_that_it_handles():
+    actor = Recorder(Dispatcher())
+    actor.forward = {"first": [(actor, "second"), (actor, "third")]}
+    actor.send("first")
+    assert actor.received == ["first", "second", "third"]
+
+
+def test_a_full_mailbox_refuses_and_keeps_what_it_has():
+    actor = Deaf(Dispatcher())
+    for number in range(Actor.MAILBOX_BOUND):
+        actor.send(number)
+    with pytest.raises(MailboxFullError, match="Deaf holds 1024 messages"):
+        actor.send("one too many")
+    assert list(actor._mailbox) == list(range(Actor.MAILBOX_BOUND))
+
+
+def test_mail_that_was_left_is_handled_with_the_next_message():
+    class Hesitant(Recorder):
+        is_ready = False
+
+        def handle_mail(self):
+            if self.is_ready:
+                super().handle_mail()
+
+    actor = Hesitant(Dispatcher())
+    actor.send(1)
+    actor.is_ready = True
+    actor.send(2)
+    assert actor.received == [1, 2]
+
+
+async def test_an_answer_that_is_there_is_returned_without_a_checkpoint():
+    reply = Reply()
+    reply.give("answer")
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        assert await reply.get() == "answer"
+
+
+async def test_whoever_waits_gets_the_answer():
+    reply = Reply()
+    async with anyio.create_task_group() as group:
+        waiting = group.create_task(reply.get())
+        await anyio.wait_all_tasks_blocked()
+        reply.give("answer")
+    assert waiting.return_value == "answer"
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+async def test_an_error_that_is_given_is_raised(is_early):
+    reply = Reply()
+    if is_early:
+        reply.give(ValueError("no good"))
+    async with anyio.create_task_group() as group:
+        if not is_early:
+            group.start_soon(_give_when_blocked, reply)
+        with pytest.raises(ValueError, match="no good"):
+            await reply.get()
+
+
+async def test_cancelling_whoever_waits_leaves_the_answer_to_nobody():
+    reply = Reply()
+    with anyio.move_on_after(0):
+        await reply.get()
+    reply.give("answer")
+
+
+async def _give_when_blocked(reply):
+    await anyio.wait_all_tasks_blocked()
+    reply.give(ValueError("no good"))
