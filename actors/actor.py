@@ -83,17 +83,17 @@ class HostedActor(Generic[M]):
 class Reply(Generic[M]):
     """A place for one answer, which a message carries to the actor that is to give it."""
 
-    __slots__ = ("_answer", "_event", "_is_given")
+    __slots__ = ("_answer", "_event", "is_given")
 
     def __init__(self) -> None:
         self._answer: M | Exception | None = None
         self._event: anyio.Event | None = None
-        self._is_given = False
+        self.is_given = False  # whether the answer is there
 
     def give(self, answer: M | Exception) -> None:
         """Give the answer, or the error that there is instead of one; not a checkpoint."""
         self._answer = answer
-        self._is_given = True
+        self.is_given = True
         if self._event is not None:
             self._event.set()
 
@@ -105,9 +105,17 @@ class Reply(Generic[M]):
         Raises:
             Exception: the error that was given instead of an answer.
         """
-        if not self._is_given:
+        if not self.is_given:
             self._event = anyio.Event()
             await self._event.wait()
+        return self.answer()
+
+    def answer(self) -> M:
+        """Return the answer, which has been given.
+
+        Raises:
+            Exception: the error that was given instead of an answer.
+        """
         if isinstance(self._answer, Exception):
             raise self._answer
         return cast("M", self._answer)

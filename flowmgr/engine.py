@@ -25,7 +25,6 @@ from actors.events import Event, ExecutionStarted
 from actors.execution import ExecutionSupervisor
 from actors.messages import CancelExecution
 from actors.outcome import NULL
-from actors.plan import Plan
 from actors.ports import Clock
 from actors.state import ExecutionState, fold
 from flowmgr import builtins
@@ -177,17 +176,12 @@ class Engine:
             inline = self.flows.read(flow).definition
             definition = msgspec.Raw(msgspec.json.encode(inline))
             plan = self.flows.compile(inline, version=0)
-        return await self._launch(plan, encoded, definition)
-
-    async def _launch(
-        self, plan: Plan, context: bytes, definition: msgspec.Raw
-    ) -> ExecutionSupervisor:
         started = ExecutionStarted(
             at=self._clock.now(),
             flow_id=plan.flow_id,
             flow_version=plan.flow_version,
             start_task=plan.start_task,
-            context=msgspec.Raw(context),
+            context=msgspec.Raw(encoded),
             definition=definition,
         )
         return await self._live.start(str(uuid_utils.uuid7()), plan, started)

@@ -130,7 +130,9 @@ class Flows:
             FlowNotFoundError: there is none.
             DefinitionError: it uses an activity that is not there any more.
         """
-        record = await self._record(flow_id, version)
+        record = await self._store.get_flow(flow_id, version)
+        if record is None:
+            raise FlowNotFoundError(flow_id, version)
         key = (flow_id, record.version)
         plan = self._plans.get(key)
         if plan is None:

@@ -57,14 +57,14 @@ class Hosts:
 
     async def _serve(self, host: _Host) -> None:
         try:
-            with anyio.CancelScope() as host.scope:
-                await host.run()
+            with host.scope:
+                await host.supervisor.host()
                 while host.is_clean and len(self._idle) < MAX_IDLE:
                     self._idle.append(host)
                     if not await host.next():
                         self._idle.remove(host)
                         break
-                    await host.run()
+                    await host.supervisor.host()
                 await _absorb_stray_cancellation()
         except RuntimeError as error:
             await self._sit_out(host, error)
@@ -86,19 +86,20 @@ class Hosts:
 
 
 class _Host:
-    """A host task: what it runs, and how it is given something else."""
+    """A host task: what it runs, and how it is given something else or stopped.
+
+    Attributes:
+        supervisor: runs the execution.
+        scope: what the whole host runs in. Cancelling it before the host has begun works as well.
+    """
 
     __slots__ = ("_given", "scope", "supervisor")
 
     def __init__(self, supervisor: ExecutionSupervisor) -> None:
-        self.supervisor = supervisor
         self.scope = anyio.CancelScope()
+        self.supervisor = supervisor
+        supervisor.stop_host = self.stop
         self._given = anyio.Event()
-
-    async def run(self) -> None:
-        """Run the execution; cancelling it cancels what the execution runs."""
-        self.supervisor.stop_host = self.scope.cancel
-        await self.supervisor.host()
 
     @property
     def is_clean(self) -> bool:
@@ -115,7 +116,12 @@ class _Host:
     def give(self, supervisor: ExecutionSupervisor) -> None:
         """Have the host run *supervisor* next."""
         self.supervisor = supervisor
+        supervisor.stop_host = self.stop
         self._given.set()
+
+    def stop(self) -> None:
+        """Cancel what the host runs."""
+        self.scope.cancel()
 
     async def next(self) -> bool:
         """Wait until the host is given something to run.

@@ -37,7 +37,7 @@ async def recorded(reply: Reply[T]) -> T:
         JournalError: it could not be recorded.
     """
     try:
-        return await reply.get()
+        return reply.answer() if reply.is_given else await reply.get()
     except NotRecordedError as error:
         msg = f"The journal failed, so nothing has changed: {error}"
         raise JournalError(msg) from error

@@ -27,6 +27,15 @@ _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _WAIT = re.compile(r"wait\s*=\s*\"?([^\";]*)\"?\Z", re.IGNORECASE)
 
 
+def header(request: AnyRequest, name: bytes) -> str | None:
+    """Return the values of a header (*name* in lower case), joined by commas; None if not there.
+
+    Straight from the ASGI scope: `Request.headers` would take in all headers at each look.
+    """
+    values = [value for key, value in request.scope["headers"] if key == name]
+    return b",".join(values).decode("latin-1") if values else None
+
+
 async def json_body(request: AnyRequest) -> Any:
     """Read the body as JSON.
 
@@ -34,7 +43,7 @@ async def json_body(request: AnyRequest) -> Any:
         RequestError: the body is not declared as JSON.
         DocumentError: it is not JSON, or cannot be read exactly.
     """
-    content_type = request.headers.get("content-type", "application/json")
+    content_type = header(request, b"content-type") or "application/json"
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         msg = (
@@ -125,10 +134,11 @@ def preference(request: AnyRequest) -> Preference:
     Raises:
         RequestError: the value of `wait` is not a number of seconds.
     """
-    if "prefer" not in request.headers:
+    preferences = header(request, b"prefer")
+    if preferences is None:
         return NO_PREFERENCE
     respond_async, wait = False, None
-    for part in ",".join(request.headers.getall("prefer")).split(","):
+    for part in preferences.split(","):
         token = part.partition(";")[0].strip()  # what follows are parameters, of which none counts
         if token.lower() == "respond-async":
             respond_async = True

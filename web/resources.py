@@ -26,6 +26,10 @@ from flowmgr.language.definition import FlowDefinition
 T = TypeVar("T")
 
 
+encode = msgspec.json.Encoder().encode
+"""Writes a resource as JSON."""
+
+
 @lru_cache(maxsize=16)
 def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat()[:-6]

@@ -3,6 +3,7 @@
 import time
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 

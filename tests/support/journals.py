@@ -1,6 +1,7 @@
 """Journals that do what a journal in memory never does."""
 
 import anyio
+import anyio.lowlevel
 
 from flowmgr.journal.memory import MemoryJournal
 

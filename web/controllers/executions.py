@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Annotated, Any
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, MediaType, Response, get, post
 from litestar.params import FromQuery, Parameter
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from actors.state import ExecutionStatus
 from flowmgr.executions import Execution
@@ -27,6 +26,7 @@ from web.resources import (
     ExecutionResource,
     ExecutionSummaryResource,
     Page,
+    encode,
     event_resource,
     execution_resource,
     page,
@@ -100,14 +100,16 @@ def _what_to_execute(body: dict[str, Any]) -> tuple[str | dict[str, Any], int | 
     return flow_id, version
 
 
-def _answer(execution: Execution, *, respond_async: bool = False) -> Response[ExecutionResource]:
-    status = HTTPStatus.OK if execution.has_ended else HTTPStatus.ACCEPTED
-    headers = {}
-    if status == HTTPStatus.ACCEPTED:
-        headers["Location"] = f"/executions/{execution.execution_id}"
-        if respond_async:
-            headers["Preference-Applied"] = "respond-async"
-    return Response(execution_resource(execution), status_code=status, headers=headers)
+def _answer(execution: Execution, *, respond_async: bool = False) -> Response[Any]:
+    content = encode(execution_resource(execution))
+    if execution.has_ended:
+        return Response(content, status_code=HTTP_200_OK, media_type=MediaType.JSON)
+    headers = {"Location": f"/executions/{execution.execution_id}"}
+    if respond_async:
+        headers["Preference-Applied"] = "respond-async"
+    return Response(
+        content, status_code=HTTP_202_ACCEPTED, media_type=MediaType.JSON, headers=headers
+    )
 
 
 class ExecutionController(Controller):

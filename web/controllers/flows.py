@@ -16,6 +16,7 @@ from web.requests import (
     decode_number_cursor,
     encode_cursor,
     flow_document,
+    header,
     json_body,
 )
 from web.resources import (
@@ -51,7 +52,7 @@ class FlowController(Controller):
         The body is the flow, bare or wrapped as `{"flow": …}` or `{"flow_data": {"flow": …}}`. The
         same definition again makes no new version. `If-None-Match: *` refuses an id that exists.
         """
-        only_new = request.headers.get("if-none-match", "").strip() == "*"
+        only_new = (header(request, b"if-none-match") or "").strip() == "*"
         flow = await engine_of(request).register(await flow_document(request), only_new=only_new)
         created = FlowCreated(
             message=f"Flow {flow.definition.id} created successfully",
