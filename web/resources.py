@@ -164,7 +164,7 @@ class ExecutionResource(msgspec.Struct, frozen=True):
     task_results: dict[str, TaskResultResource]
     start_time: str
     end_time: str | None
-    context: msgspec.Raw
+    context: dict[str, msgspec.Raw]
     flow_version: int
     had_failures: bool
     error: ExecutionErrorResource | None
@@ -235,7 +235,7 @@ def execution_resource(execution: Execution) -> ExecutionResource:
         },
         start_time=timestamp(execution.started_at),
         end_time=_timestamp_or_none(execution.ended_at),
-        context=msgspec.Raw(execution.context.to_json()),
+        context=execution.context.raw(),
         flow_version=execution.flow_version,
         had_failures=execution.had_failures,
         error=error,

@@ -69,8 +69,8 @@ class StartController(Controller):
         flow, version = _what_to_execute(body)
         if not isinstance(body.get("context"), dict | None):
             refuse("/context", "wrong_type", "'context' must be an object")
-        engine, settings = engine_of(request), settings_of(request)
-        timeout = preferred.seconds(settings.wait_limit, settings.wait_limit)
+        engine, wait_limit = engine_of(request), settings_of(request).wait_limit
+        timeout = preferred.seconds(wait_limit, wait_limit)
         context = body.get("context")
         if timeout > 0:
             execution = await engine.run(flow, context, version=version, timeout=timeout)
