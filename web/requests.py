@@ -43,9 +43,10 @@ async def json_body(request: AnyRequest) -> Any:
         RequestError: the body is not declared as JSON.
         DocumentError: it is not JSON, or cannot be read exactly.
     """
-    content_type = header(request, b"content-type") or "application/json"
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
+    content_type = header(request, b"content-type")
+    media_type = "" if content_type is None else content_type.partition(";")[0].strip().lower()
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    if content_type is not None and not is_json:
         msg = (
             f"The body is declared as {media_type[:60]!r}; "
             "send JSON with the header 'Content-Type: application/json'"
