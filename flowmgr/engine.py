@@ -8,7 +8,6 @@ async with open_engine(activities=["my_project.activities"]) as engine:
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
@@ -17,11 +16,10 @@ from typing import Any
 import anyio
 import msgspec
 import uuid_utils
-from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from actors.actor import Reply
-from actors.events import Event, ExecutionStarted
+from actors.events import ExecutionStarted
 from actors.execution import ExecutionSupervisor
 from actors.messages import CancelExecution
 from actors.outcome import NULL
@@ -29,15 +27,16 @@ from actors.ports import Clock
 from actors.state import ExecutionState, fold
 from flowmgr import builtins
 from flowmgr.activities import Activity, ActivityCatalogue, RunnerResources
+from flowmgr.clock import SystemClock
 from flowmgr.errors import (
     EngineClosedError,
     ExecutionEndedError,
     ExecutionNotFoundError,
     JournalError,
 )
-from flowmgr.executions import Execution, view
+from flowmgr.executions import Execution, RecordedEvent, view
 from flowmgr.flows import Flows, RegisteredFlow
-from flowmgr.hosts import Hosts
+from flowmgr.hosts import open_hosts
 from flowmgr.journal.memory import MemoryJournal
 from flowmgr.journal.store import ExecutionQuery, ExecutionSummary, Store
 from flowmgr.language.documents import check_context
@@ -47,20 +46,6 @@ from flowmgr.settings import Settings
 
 EVERYTHING = 10**9
 """A limit that no list of events reaches."""
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    now = staticmethod(time.time)
-    monotonic = staticmethod(time.perf_counter)
-
-
-class RecordedEvent(msgspec.Struct, frozen=True):
-    """An event and its position in the execution's history, from 1."""
-
-    seq: int
-    event: Event
 
 
 class Engine:
@@ -361,7 +346,7 @@ async def open_engine(
     failures: list[Exception] = []
     async with (
         RunnerResources(settings.threads, settings.processes) as resources,
-        _root_of_executions() as (root, hosts),
+        open_hosts() as hosts,
     ):
 
         def fail(error: Exception) -> None:
@@ -372,8 +357,8 @@ async def open_engine(
             if on_failure is not None:
                 on_failure(error)
 
-        live = LiveExecutions(root, hosts, journal=store, clock=clock, settings=settings, fail=fail)
-        root.start_soon(live.enforce_grace, name="grace")
+        live = LiveExecutions(hosts, journal=store, clock=clock, settings=settings, fail=fail)
+        hosts.root.start_soon(live.enforce_grace, name="grace")
         flows = Flows(store, catalogue, resources, clock=clock, settings=settings)
         engine = Engine(
             settings=settings,
@@ -386,6 +371,7 @@ async def open_engine(
         try:
             yield engine
         except anyio.get_cancelled_exc_class():
+            live.close()
             raise
         except BaseException as error:  # noqa: BLE001 - raised outside of the task group
             raised = error
@@ -397,20 +383,3 @@ async def open_engine(
         raise JournalError(msg) from failures[0]
     if raised is not None:
         raise raised
-
-
-@asynccontextmanager
-async def _root_of_executions() -> AsyncIterator[tuple[TaskGroup, Hosts]]:
-    """Open the task group that executions run in, and the hosts in it.
-
-    Raises:
-        BaseExceptionGroup: a bug has ended a task of the group, and with it all others.
-    """
-    try:
-        async with anyio.create_task_group() as root:
-            hosts = Hosts(root)
-            yield root, hosts
-    except BaseExceptionGroup as group:
-        rest = group.split(RuntimeError)[1] if hosts.has_quarantined else group
-        if rest is not None:
-            raise rest from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.context import Context
+from actors.events import Event
 from actors.outcome import ErrorInfo, Outcome
 from actors.state import Cancellation, ExecutionState, ExecutionStatus
 
@@ -45,6 +46,13 @@ class Execution(msgspec.Struct, frozen=True):
     def has_ended(self) -> bool:
         """Whether it has ended; nothing changes it any more then."""
         return self.ended_at is not None
+
+
+class RecordedEvent(msgspec.Struct, frozen=True):
+    """An event and its position in the execution's history, from 1."""
+
+    seq: int
+    event: Event
 
 
 def view(execution_id: str, state: ExecutionState) -> Execution:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 import logging
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
@@ -21,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Hosts:
-    """Runs each execution on a host task of the engine's task group.
+    """Runs each execution on a host task of the engine's task group, `root`.
 
     Starting a task costs more than a short execution does, so a host whose execution has completed
     is given the next one. Nothing may show that it was used before: a host is kept only if no task
@@ -29,7 +31,7 @@ class Hosts:
     """
 
     def __init__(self, root: TaskGroup) -> None:
-        self._root = root
+        self.root = root
         self._idle: list[_Host] = []
         self._quarantine: list[anyio.CancelScope] = []
         self._is_closed = False
@@ -45,7 +47,7 @@ class Hosts:
             self._idle.pop().give(supervisor)
             return
         # A context of its own: the execution belongs to no request, and inherits nothing from one.
-        self._root.create_task(
+        self.root.create_task(
             self._serve(_Host(supervisor)), name="execution host", context=contextvars.Context()
         )
 
@@ -147,3 +149,20 @@ async def _absorb_stray_cancellation() -> None:
         except anyio.get_cancelled_exc_class():
             if is_being_cancelled():
                 raise
+
+
+@asynccontextmanager
+async def open_hosts() -> AsyncIterator[Hosts]:
+    """Open the task group that executions run in. Leaving it waits for everything in it.
+
+    Raises:
+        BaseExceptionGroup: a bug has ended a task of the group, and with it all others.
+    """
+    try:
+        async with anyio.create_task_group() as root:
+            hosts = Hosts(root)
+            yield hosts
+    except BaseExceptionGroup as group:
+        rest = group.split(RuntimeError)[1] if hosts.has_quarantined else group
+        if rest is not None:
+            raise rest from None

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
 
 from actors.actor import Reply
 from actors.events import ExecutionStarted
@@ -48,7 +47,6 @@ class LiveExecutions(SupervisorHooks):
 
     def __init__(
         self,
-        root: TaskGroup,
         hosts: Hosts,
         *,
         journal: Journal,
@@ -56,7 +54,7 @@ class LiveExecutions(SupervisorHooks):
         settings: Settings,
         fail: Callable[[Exception], None],
     ) -> None:
-        self._root = root
+        self._root = hosts.root
         self._hosts = hosts
         self._journal = journal
         self._clock = clock

@@ -16,9 +16,8 @@ import msgspec
 from actors.outcome import ErrorInfo, OutcomeStatus, StopKind
 from actors.state import Cancellation, ExecutionStatus
 from flowmgr.activities import Activity
-from flowmgr.engine import RecordedEvent
 from flowmgr.errors import Problem
-from flowmgr.executions import Execution
+from flowmgr.executions import Execution, RecordedEvent
 from flowmgr.flows import RegisteredFlow
 from flowmgr.journal.store import ExecutionSummary
 from flowmgr.language.definition import FlowDefinition
