@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -26,8 +25,9 @@ class Hosts:
     """Runs each execution on a host task of the engine's task group, `root`.
 
     Starting a task costs more than a short execution does, so a host whose execution has completed
-    is given the next one. Nothing may show that it was used before: a host is kept only if no task
-    failed or was cancelled on it, and neither a context variable nor a deadline was left behind.
+    is given the next one. A host is kept only if no task failed or was cancelled on it, and neither
+    a context variable nor a cancel scope was left behind. What an activity keeps by the identity
+    of its task (a lock that it still holds) is still there for the next execution.
     """
 
     def __init__(self, root: TaskGroup) -> None:
@@ -58,29 +58,31 @@ class Hosts:
             scope.cancel()
 
     async def _serve(self, host: _Host) -> None:
+        execution_id = ""
         try:
-            with host.scope:
-                await host.supervisor.host()
-                while host.is_clean and len(self._idle) < MAX_IDLE:
+            while host.supervisor is not None:
+                execution_id = host.supervisor.execution_id
+                is_clean = await host.run()
+                if is_clean and len(self._idle) < MAX_IDLE:
                     self._idle.append(host)
                     if not await host.next():
                         self._idle.remove(host)
-                        break
-                    await host.supervisor.host()
-                await _absorb_stray_cancellation()
+            await _absorb_stray_cancellation()
         except RuntimeError as error:
-            await self._sit_out(host, error)
+            logger.error(  # noqa: TRY400 - it is not our error, and its place says nothing
+                "execution %s: an activity has left a cancel scope open: %s",
+                execution_id,
+                str(error).partition("\n")[0],
+            )
+        else:
+            return
+        await self._sit_out()
 
-    async def _sit_out(self, host: _Host, error: RuntimeError) -> None:
+    async def _sit_out(self) -> None:
         # An activity has left a cancel scope open (a task group that it entered and did not leave;
         # an async generator that yields inside of one and was not run to its end). This task can
         # no longer end without raising into the engine's task group, which would end every other
         # execution. So it does not end before the engine does.
-        logger.error(
-            "execution %s: an activity has left a cancel scope open: %s",
-            host.supervisor.execution_id,
-            str(error).partition("\n")[0],
-        )
         with anyio.CancelScope(shield=True) as scope:
             self._quarantine.append(scope)
             if not self._is_closed:
@@ -91,39 +93,43 @@ class _Host:
     """A host task: what it runs, and how it is given something else or stopped.
 
     Attributes:
-        supervisor: runs the execution.
-        scope: what the whole host runs in. Cancelling it before the host has begun works as well.
+        supervisor: runs the execution; None while there is none.
     """
 
-    __slots__ = ("_given", "scope", "supervisor")
+    __slots__ = ("_given", "_scope", "supervisor")
 
     def __init__(self, supervisor: ExecutionSupervisor) -> None:
-        self.scope = anyio.CancelScope()
-        self.supervisor = supervisor
-        supervisor.stop_host = self.stop
         self._given = anyio.Event()
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether the next execution could not tell that there was one before it."""
-        state = self.supervisor.state
-        return (
-            state.status == "completed"
-            and not state.has_failures
-            and not self.supervisor.is_host_disturbed
-            and not len(contextvars.copy_context())
-            and anyio.current_effective_deadline() == math.inf
-        )
+        self.give(supervisor)
 
     def give(self, supervisor: ExecutionSupervisor) -> None:
         """Have the host run *supervisor* next."""
-        self.supervisor = supervisor
-        supervisor.stop_host = self.stop
+        self.supervisor: ExecutionSupervisor | None = supervisor
+        # A scope for each execution: closing it is what shows that others were left open in it.
+        self._scope = anyio.CancelScope()
+        supervisor.stop_host = self._scope.cancel
         self._given.set()
 
-    def stop(self) -> None:
-        """Cancel what the host runs."""
-        self.scope.cancel()
+    async def run(self) -> bool:
+        """Run the execution and forget it.
+
+        Returns:
+            Whether the next execution could not tell that there was one before it.
+
+        Raises:
+            RuntimeError: an activity has left a cancel scope open in this task.
+        """
+        supervisor, self.supervisor = self.supervisor, None
+        assert supervisor is not None
+        with self._scope:
+            await supervisor.host()
+        state = supervisor.state
+        return (
+            state.status == "completed"
+            and not state.has_failures
+            and not supervisor.is_host_disturbed
+            and not len(contextvars.copy_context())
+        )
 
     async def next(self) -> bool:
         """Wait until the host is given something to run.
@@ -163,6 +169,12 @@ async def open_hosts() -> AsyncIterator[Hosts]:
             hosts = Hosts(root)
             yield hosts
     except BaseExceptionGroup as group:
-        rest = group.split(RuntimeError)[1] if hosts.has_quarantined else group
+        rest = group.split(_is_of_an_open_scope)[1] if hosts.has_quarantined else group
         if rest is not None:
             raise rest from None
+
+
+def _is_of_an_open_scope(error: BaseException) -> bool:
+    """Whether *error* is what anyio or trio raises where cancel scopes are not closed in order."""
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("cancel scope" in text or "nursery stack" in text)
