@@ -25,8 +25,9 @@ class Actor(Generic[M]):
     whoever runs the dispatcher at that moment.
 
     A mailbox is bounded. The bound is not for waiting at (two actors that wait for each other's
-    mailbox would do so for ever) but for refusing at: inside an execution no actor ever has more
-    than a handful of messages, so the bound is met only by callers from outside.
+    mailbox would do so for ever) but for refusing at, and only callers from outside are refused:
+    they use `offer`. Actors of an execution answer one message with one, so their mail to each
+    other needs no bound, and must not be lost because of what came from outside.
     """
 
     __slots__ = ("_dispatcher", "_mailbox", "is_scheduled")
@@ -39,7 +40,14 @@ class Actor(Generic[M]):
         self.is_scheduled = False  # the dispatcher's: whether it has this actor in a queue
 
     def send(self, message: M) -> None:
-        """Put *message* into the mailbox and have it handled; not a checkpoint.
+        """Put *message* into the mailbox and have it handled; not a checkpoint."""
+        self._mailbox.append(message)
+        if not self.is_scheduled:
+            self.is_scheduled = True
+            self._dispatcher.schedule(self)
+
+    def offer(self, message: M) -> None:
+        """Send *message* from outside of the execution; not a checkpoint.
 
         Raises:
             MailboxFullError: the mailbox holds `MAILBOX_BOUND` messages.
@@ -47,10 +55,7 @@ class Actor(Generic[M]):
         if len(self._mailbox) >= self.MAILBOX_BOUND:
             msg = f"the mailbox of {type(self).__name__} holds {self.MAILBOX_BOUND} messages"
             raise MailboxFullError(msg)
-        self._mailbox.append(message)
-        if not self.is_scheduled:
-            self.is_scheduled = True
-            self._dispatcher.schedule(self)
+        self.send(message)
 
     def handle_mail(self) -> None:
         """Handle every message that is there; for the dispatcher."""

@@ -62,7 +62,16 @@ class Context(Mapping[str, Any]):
 
     def raw(self) -> dict[str, msgspec.Raw]:
         """Return the values as the JSON that they are kept in, in order of first appearance."""
-        return dict(self._log.entries[: self._size])
+        log, size = self._log, self._size
+        if len(log.positions) == len(log.entries):  # no key was written twice
+            return dict(log.entries[:size])
+        newest = {}
+        for key, positions in log.positions.copy().items():  # a copy: threads read contexts too
+            if positions[0] >= size:
+                break
+            last = next(position for position in reversed(positions) if position < size)
+            newest[key] = log.entries[last][1]
+        return newest
 
     def to_json(self) -> bytes:
         """Return the context as one JSON object."""

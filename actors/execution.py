@@ -223,8 +223,8 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
             self._record((stopped,))
 
     def _cancel(self, message: CancelExecution) -> None:
-        if self.state.has_ended or self.state.status == "cancelling":
-            message.reply.give(not self.state.has_ended)
+        if self.is_over or self.state.status == "cancelling":
+            message.reply.give(not self.is_over)
             return
         self._reply = message.reply
         self._record((CancelRequested(at=self._clock.now(), reason=message.reason),))
@@ -316,10 +316,10 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         was_waiting, self._is_waiting = self._is_waiting, False
         if error is None:
             self._apply(events)
-        else:
-            self._hooks.journal_failed(error)
         if reply is not None:
             reply.give(True if error is None else NotRecordedError(str(error)))
+        if error is not None:
+            self._hooks.journal_failed(error)
         if was_waiting and self._mailbox and not self.is_scheduled:
             self._dispatcher.schedule(self)  # otherwise `handle_mail` called, and goes on by itself
 

@@ -44,11 +44,6 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     error: ErrorInfo | None = None
 
     @property
-    def is_failure(self) -> bool:
-        """Whether the attempt failed."""
-        return self.status == "failure"
-
-    @property
     def value(self) -> Any:
         """The result as a plain value of the caller's own; None after a failure."""
         return decode_value(self.data)

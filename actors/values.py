@@ -89,7 +89,8 @@ def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:
     elif isinstance(value, msgspec.Raw):
         msg = f"{where} is raw JSON, which may be anything; return msgspec.json.decode(...) of it"
     else:
-        fields = getattr(value, "__dataclass_fields__", ())
+        attributes = getattr(type(value), "__attrs_attrs__", ())
+        fields = getattr(value, "__dataclass_fields__", [each.name for each in attributes])
         fields = getattr(value, "__struct_fields__", fields)
         if fields:
             _refuse_deep(depth)

@@ -8,6 +8,7 @@ async with open_engine(activities=["my_project.activities"]) as engine:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
@@ -18,7 +19,7 @@ import msgspec
 import uuid_utils
 from anyio.lowlevel import checkpoint
 
-from actors.actor import Reply
+from actors.actor import MailboxFullError, Reply
 from actors.events import ExecutionStarted
 from actors.execution import ExecutionSupervisor
 from actors.messages import CancelExecution
@@ -29,6 +30,7 @@ from flowmgr import builtins
 from flowmgr.activities import Activity, ActivityCatalogue, RunnerResources
 from flowmgr.clock import SystemClock
 from flowmgr.errors import (
+    EngineBusyError,
     EngineClosedError,
     ExecutionEndedError,
     ExecutionNotFoundError,
@@ -43,6 +45,8 @@ from flowmgr.language.documents import check_context
 from flowmgr.language.validation import ValidatedFlow
 from flowmgr.live import LiveExecutions, recorded
 from flowmgr.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 EVERYTHING = 10**9
 """A limit that no list of events reaches."""
@@ -237,11 +241,17 @@ class Engine:
             ExecutionNotFoundError: there is none with this id.
             ExecutionEndedError: it has completed or failed.
             EngineClosedError: the engine stopped it meanwhile, without its having ended.
+            EngineBusyError: too many requests to cancel it wait for the journal already.
+            JournalError: the request could not be recorded.
         """
         supervisor = self._live.get(execution_id)
         if supervisor is not None:
             reply: Reply[bool] = Reply()
-            supervisor.send(CancelExecution(reason, reply))
+            try:
+                supervisor.offer(CancelExecution(reason, reply))
+            except MailboxFullError as error:
+                msg = f"Execution '{execution_id}' has more requests than it can take"
+                raise EngineBusyError(msg) from error
             await recorded(reply)
             if wait > 0:
                 await self._over(supervisor, wait)
@@ -325,18 +335,21 @@ async def open_engine(
     """Open an engine.
 
     Leaving the block ends it: no more executions are accepted, the live ones may end within the
-    grace, the rest is stopped. Leaving it with an exception stops everything at once.
+    grace, the rest is stopped. Leaving it with an exception stops everything at once. In both
+    cases a thread that does not stop is waited for: Python cannot end one.
 
     Args:
         settings: the engine's settings.
         activities: activities, or modules (or their names) that have some.
         clock: where the time comes from.
-        on_failure: called when the engine breaks, before the block is cancelled.
+        on_failure: called when the journal, and with it the engine, breaks; before the block is
+            cancelled.
 
     Raises:
         InputError: a setting is not acceptable.
         ActivityDeclarationError: an activity cannot be found or used.
         JournalError: the journal broke; it is raised when the block has ended.
+        BaseExceptionGroup: a bug has ended a task of the engine's own.
     """
     settings = (settings or Settings()).checked()
     catalogue = ActivityCatalogue.of(*activities, defaults=[builtins])
@@ -355,7 +368,10 @@ async def open_engine(
                 return  # every execution has its own batch that fails
             live.close()
             if on_failure is not None:
-                on_failure(error)
+                try:
+                    on_failure(error)
+                except Exception:
+                    logger.exception("on_failure has failed itself")
 
         live = LiveExecutions(hosts, journal=store, clock=clock, settings=settings, fail=fail)
         hosts.root.start_soon(live.enforce_grace, name="grace")

@@ -122,6 +122,8 @@ class Flows:
         """
         if not await self._store.delete_flow(flow_id):
             raise FlowNotFoundError(flow_id)
+        for key in [key for key in self._plans if key[0] == flow_id]:
+            del self._plans[key]
 
     async def plan(self, flow_id: str, version: int | None) -> Plan:
         """Return the plan of a flow version.

@@ -61,12 +61,12 @@ class LiveExecutions(SupervisorHooks):
         self._settings = settings
         self._fail = fail
         self._supervisors: dict[str, ExecutionSupervisor] = {}
-        self._hosted = 0  # host tasks that have not ended, those of abandoned executions included
         self._abandoned: dict[str, ExecutionSupervisor] = {}
         self._stopping: dict[str, tuple[float, ExecutionSupervisor]] = {}  # by order of deadline
         self._something_stops = anyio.Event()
-        self._all_closed = anyio.Event()
+        self._all_over = anyio.Event()
         self._is_accepting = True
+        self._is_stopping = False  # executions that have not ended
         self._drained: anyio.Event | None = None
         self._grace_scope = anyio.CancelScope()  # what draining waits in; has its deadline
 
@@ -130,7 +130,6 @@ class LiveExecutions(SupervisorHooks):
             raise EngineBusyError(msg)
 
     def _host(self, supervisor: ExecutionSupervisor) -> None:
-        self._hosted += 1
         self._hosts.run(supervisor)
 
     # What supervisors ask and report.
@@ -138,7 +137,7 @@ class LiveExecutions(SupervisorHooks):
     @property
     def is_closing(self) -> bool:
         """Whether host tasks are cancelled because the engine closes."""
-        return not self.is_accepting
+        return self._is_stopping or self._root.cancel_scope.cancel_called
 
     def execution_cancelling(self, supervisor: ExecutionSupervisor) -> None:
         """Give the execution its grace."""
@@ -151,19 +150,21 @@ class LiveExecutions(SupervisorHooks):
     def execution_ended(self, supervisor: ExecutionSupervisor) -> None:
         """Forget the execution, unless code of it is still running."""
         execution_id = supervisor.execution_id
-        self._supervisors.pop(execution_id, None)
         self._stopping.pop(execution_id, None)
+        self._forget(execution_id)
         if supervisor.state.status == "cancelled" and not supervisor.is_host_closed:
             self._abandoned[execution_id] = supervisor
             logger.warning("execution %s: code that did not stop was abandoned", execution_id)
 
     def host_closed(self, supervisor: ExecutionSupervisor) -> None:
         """Forget what is over, also if it was stopped without having ended."""
-        self._supervisors.pop(supervisor.execution_id, None)
         self._abandoned.pop(supervisor.execution_id, None)
-        self._hosted -= 1
-        if not self._hosted:
-            self._all_closed.set()
+        self._forget(supervisor.execution_id)
+
+    def _forget(self, execution_id: str) -> None:
+        self._supervisors.pop(execution_id, None)
+        if not self._supervisors:
+            self._all_over.set()
 
     def journal_failed(self, error: Exception) -> None:
         """Without a journal no promise can be kept: the engine stops."""
@@ -204,6 +205,7 @@ class LiveExecutions(SupervisorHooks):
         Not a checkpoint. None of them is recorded as cancelled.
         """
         self._is_accepting = False
+        self._is_stopping = True
         for supervisor in list(self._supervisors.values()):
             supervisor.stop()  # or one that swallows the cancellation would run its next task
         self._hosts.close()
@@ -218,18 +220,20 @@ class LiveExecutions(SupervisorHooks):
     async def _drain(self, drained: anyio.Event) -> None:
         try:
             with self._grace_scope:
-                await self._hosts_closed()
+                await self._nothing_live()
+            self._is_stopping = True
             for supervisor in list(self._supervisors.values()):
                 logger.warning(
                     "execution %s is stopped: the grace is over", supervisor.execution_id
                 )
                 supervisor.stop()
             with anyio.move_on_after(STOP_SECONDS):
-                await self._hosts_closed()
+                await self._nothing_live()
         finally:
             drained.set()
 
-    async def _hosts_closed(self) -> None:
-        if self._hosted:
-            self._all_closed = anyio.Event()
-            await self._all_closed.wait()
+    async def _nothing_live(self) -> None:
+        # Those that were abandoned are not waited for: their grace is over.
+        if self._supervisors:
+            self._all_over = anyio.Event()
+            await self._all_over.wait()

@@ -11,7 +11,6 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from msgspec.structs import replace
 
-from actors.actor import MailboxFullError
 from flowmgr.errors import (
     ConflictError,
     ContextError,
@@ -113,9 +112,6 @@ _KINDS: dict[type[Exception], _Kind] = {
     EngineBusyError: _Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The server has enough to do", retry_after=True
     ),
-    MailboxFullError: _Kind(
-        HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The server has enough to do", retry_after=True
-    ),
     JournalError: _Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "journal", "The journal does not work", retry_after=True
     ),
@@ -139,9 +135,13 @@ def problem_response(  # noqa: PLR0917 - the members of a problem, in RFC 9457's
     )
 
 
-def answer_flowmgr_error(_: Request[Any, Any, Any], error: Exception) -> Response[ProblemDetails]:
+def answer_flowmgr_error(
+    request: Request[Any, Any, Any], error: Exception
+) -> Response[ProblemDetails]:
     """Answer an error of the engine, by the table."""
-    kind = next(_KINDS[base] for base in type(error).__mro__ if base in _KINDS)
+    kind = next((_KINDS[base] for base in type(error).__mro__ if base in _KINDS), None)
+    if kind is None:
+        return answer_bug(request, error)
     errors = error.problems if isinstance(error, InputError) else ()
     if isinstance(error, ContextError):  # its places are in the context, not yet in the body
         errors = tuple(replace(entry, pointer=f"/context{entry.pointer}") for entry in errors)
@@ -197,7 +197,6 @@ def answer_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Pr
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
     FlowmgrError: answer_flowmgr_error,
-    MailboxFullError: answer_flowmgr_error,
     RequestError: answer_request_error,
     HTTPException: answer_http_error,
     Exception: answer_bug,

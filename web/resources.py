@@ -290,7 +290,7 @@ def flow_resource(flow: RegisteredFlow) -> FlowResource:
         name=definition.name,
         start_task=definition.start_task,
         tasks=[
-            TaskResource(task.name, task.description, task.activity or task.name, task.metadata)
+            TaskResource(task.name, task.description, task.activity_name, task.metadata)
             for task in definition.tasks
         ],
         conditions=_condition_resources(definition),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from rich.text import Text
 from actors.events import Event, TaskFinished, TaskStarted, TaskStopped
 from flowmgr.activities import Activity
 from flowmgr.engine import Engine, open_engine
+from flowmgr.errors import ExecutionEndedError
 from flowmgr.executions import Execution
 from flowmgr.settings import Settings
 from web.resources import execution_resource
@@ -60,7 +62,8 @@ async def _cancel_on_signal(
         if not is_first:
             os._exit(EXIT_CODES["cancelled"])
         is_first = False
-        await engine.cancel(execution_id, reason=f"interrupted by {received.name}")
+        with contextlib.suppress(ExecutionEndedError):  # it has ended meanwhile
+            await engine.cancel(execution_id, reason=f"interrupted by {received.name}")
 
 
 async def _show_progress(engine: Engine, execution_id: str) -> None:

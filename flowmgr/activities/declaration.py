@@ -167,10 +167,11 @@ def _checked_name(function: Callable[..., Any], name: str | None) -> str:
         if name is None or name == "<lambda>":
             msg = f'{function!r} has no name to call the activity by. Use @activity("a_name").'
             raise ActivityDeclarationError(msg)
-    if not isinstance(name, str) or NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or NAME.fullmatch(name) is None or ".." in name:
         msg = (
             f"{name!r} cannot be the name of an activity: a name begins with a letter or digit and "
-            'has at most 128 of A-Z a-z 0-9 . _ -. Use @activity("a_name") to give another one.'
+            "has at most 128 of A-Z a-z 0-9 . _ -, without '..'. "
+            'Use @activity("a_name") to give another one.'
         )
         raise ActivityDeclarationError(msg)
     return name

@@ -34,9 +34,7 @@ def compile_flow(
             )
         )
     tasks = {
-        task.name: PlannedTask(
-            task.name, runner(task.activity or task.name), tuple(conditions[task.name])
-        )
+        task.name: PlannedTask(task.name, runner(task.activity_name), tuple(conditions[task.name]))
         for task in definition.tasks
     }
     return Plan(definition.id, version, definition.start_task, tasks, definition.max_visits)

@@ -377,7 +377,7 @@ async def test_no_execution_is_started_on_a_broken_engine(journal):
     journal(lambda keep: FailingJournal(keep, from_batch=1))
     with pytest.raises(JournalError):  # noqa: PT012
         async with open_engine(activities=[double]) as engine:
-            with pytest.raises(OSError, match="the disk is full"):
+            with pytest.raises(JournalError, match="nothing has changed: the disk is full"):
                 await engine.start(chain("double"))
             assert not engine.is_accepting
             with pytest.raises(EngineClosedError):

@@ -1,11 +1,14 @@
 """An activity that leaves the task that it runs in in disorder harms no other execution."""
 
+import gc
 import sys
 
 import anyio
+import anyio.lowlevel
 import pytest
 
-from flowmgr import activity, open_engine
+from actors.execution import ExecutionSupervisor
+from flowmgr import Settings, activity, open_engine
 from tests.conftest import BACKENDS
 from tests.support.flows import PATIENCE, chain, until
 
@@ -88,3 +91,66 @@ async def test_hosts_are_used_again():
         await engine.register(chain("name_the_task", flow_id="name"))
         hosts = [(await engine.run("name")).context["name_the_task_result"] for _ in range(5)]
     assert len(set(hosts)) == 1
+
+
+@activity
+async def leave_a_shielded_scope_open(context):
+    anyio.CancelScope(shield=True).__enter__()
+
+
+@activity
+async def sleep_for_ever(context):
+    await anyio.sleep_forever()
+
+
+async def run_and_cancel():
+    async with open_engine(activities=[leave_a_shielded_scope_open, sleep_for_ever]) as engine:
+        await engine.register(chain("leave_a_shielded_scope_open", flow_id="disorderly"))
+        await engine.register(chain("sleep_for_ever", flow_id="asleep"))
+        await engine.run("disorderly", timeout=PATIENCE)
+        asleep = await engine.start("asleep")
+        return await engine.cancel(asleep.execution_id, wait=PATIENCE)
+
+
+@pytest.mark.filterwarnings("ignore")  # trio warns of what the activity does
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_shield_that_an_activity_leaves_open_keeps_no_other_execution_from_being_cancelled(
+    backend,
+):
+    name, options = backend
+    cancelled = anyio.run(run_and_cancel, backend=name, backend_options=options)
+    assert [task.how for task in cancelled.cancellation.tasks] == ["stopped"]
+
+
+@pytest.mark.anyio
+async def test_an_idle_host_keeps_nothing_of_the_execution_that_it_ran():
+    @activity
+    async def return_something(context):
+        return 1
+
+    async with open_engine(Settings(keep_ended=0), activities=[return_something]) as engine:
+        await engine.register(chain("return_something", flow_id="something"))
+        await engine.run("something")
+        await anyio.lowlevel.checkpoint()
+        assert [each for each in gc.get_objects() if isinstance(each, ExecutionSupervisor)] == []
+
+
+@pytest.mark.anyio
+async def test_closing_does_not_wait_out_the_grace_for_what_was_abandoned():
+    @activity
+    async def shield_itself(context):
+        started.set()
+        with anyio.CancelScope(shield=True):
+            await release.wait()
+
+    started, release = anyio.Event(), anyio.Event()
+    async with open_engine(Settings(grace=0), activities=[shield_itself]) as engine:
+        await engine.register(chain("shield_itself", flow_id="deaf"))
+        deaf = await engine.start("deaf")
+        await started.wait()
+        await engine.cancel(deaf.execution_id, wait=PATIENCE)
+        assert engine.abandoned_executions == 1
+        engine.begin_draining(grace=PATIENCE)
+        with anyio.fail_after(PATIENCE / 2):
+            await engine._live.drained()
+        release.set()

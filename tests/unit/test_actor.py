@@ -44,13 +44,21 @@ def test_a_message_that_an_actor_sends_itself_is_handled_after_the_one_that_it_h
     assert actor.received == ["first", "second", "third"]
 
 
-def test_a_full_mailbox_refuses_and_keeps_what_it_has():
+def test_a_full_mailbox_refuses_what_comes_from_outside_and_keeps_what_it_has():
     actor = Deaf(Dispatcher())
     for number in range(Actor.MAILBOX_BOUND):
-        actor.send(number)
+        actor.offer(number)
     with pytest.raises(MailboxFullError, match="Deaf holds 1024 messages"):
-        actor.send("one too many")
+        actor.offer("one too many")
     assert list(actor._mailbox) == list(range(Actor.MAILBOX_BOUND))
+
+
+def test_a_full_mailbox_takes_what_other_actors_send():
+    actor = Deaf(Dispatcher())
+    for number in range(Actor.MAILBOX_BOUND):
+        actor.offer(number)
+    actor.send("of its own")
+    assert actor._mailbox[-1] == "of its own"
 
 
 def test_mail_that_was_left_is_handled_with_the_next_message():
