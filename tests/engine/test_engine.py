@@ -623,3 +623,30 @@ def _broken(method, is_broken):
         method(supervisor, message)
 
     return call
+
+
+async def test_requests_to_cancel_beyond_what_a_mailbox_takes_are_refused_and_harm_nothing(journal):
+    made = journal(HeldJournal)
+    gate, refused, cancelled = Gate(), [], []
+
+    async def cancel(engine, execution_id):
+        try:
+            cancelled.append((await engine.cancel(execution_id)).status)
+        except EngineBusyError as error:
+            refused.append(error)
+
+    async with open_engine(activities=[gate.activity]) as engine:
+        made[0].is_holding = False
+        execution = await engine.start(chain("gate"))
+        await until(lambda: gate.came == 1)
+        made[0].is_holding = True
+        async with anyio.create_task_group() as group:
+            for _ in range(ExecutionSupervisor.MAILBOX_BOUND + 10):
+                group.start_soon(cancel, engine, execution.execution_id)
+            await until(lambda: refused)
+            made[0].let_go()
+        assert len(refused) == 9  # one request is being recorded while the others wait
+        assert set(cancelled) <= {"cancelling", "cancelled"}
+        assert (await engine.wait(execution.execution_id)).status == "cancelled"
+        assert (await engine.run(chain("gate"), timeout=0.01)).status == "running"
+        gate.opened.set()
