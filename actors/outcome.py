@@ -13,9 +13,10 @@ OutcomeStatus = Literal["success", "failure"]
 StopKind = Literal["stopped", "finished", "killed", "abandoned"]
 """How an attempt ended when its execution was cancelled.
 
-``stopped``: at a checkpoint, its ``finally`` blocks have run. ``finished``: it ended by itself
-before the cancellation reached it. ``killed``: its process was. ``abandoned``: it was still
-running when the grace was over; whatever it returns later is ignored.
+``stopped``: at a checkpoint, its ``finally`` blocks have run; or it had not begun. ``finished``: it
+returned all the same, before the cancellation reached it or in spite of it. ``killed``: its process
+was. ``abandoned``: it was still running when the grace was over; whatever it returns later is
+ignored.
 """
 
 NULL = msgspec.Raw(b"null")
@@ -74,7 +75,7 @@ def describe_error(error: BaseException) -> ErrorInfo:
             listed = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves[:5])
             message = f"{len(leaves)} error{'s'[: len(leaves) != 1]}: {listed}"
         else:
-            message = str(error)
+            message = str(error) or type(error).__name__  # never empty: clients ask whether it is
         message = message.encode("utf-8", "backslashreplace").decode()[:MAX_MESSAGE]
     except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
         message = "(the error's own text could not be made)"

@@ -373,7 +373,9 @@ async def open_engine(
                 except Exception:
                     logger.exception("on_failure has failed itself")
 
-        live = LiveExecutions(hosts, journal=store, clock=clock, settings=settings, fail=fail)
+        live = LiveExecutions(
+            hosts, resources.threads, journal=store, clock=clock, settings=settings, fail=fail
+        )
         hosts.root.start_soon(live.enforce_grace, name="grace")
         flows = Flows(store, catalogue, resources, clock=clock, settings=settings)
         engine = Engine(

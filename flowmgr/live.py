@@ -48,6 +48,7 @@ class LiveExecutions(SupervisorHooks):
     def __init__(
         self,
         hosts: Hosts,
+        threads: anyio.CapacityLimiter,
         *,
         journal: Journal,
         clock: Clock,
@@ -56,6 +57,7 @@ class LiveExecutions(SupervisorHooks):
     ) -> None:
         self._root = hosts.root
         self._hosts = hosts
+        self._threads = threads
         self._journal = journal
         self._clock = clock
         self._settings = settings
@@ -154,12 +156,19 @@ class LiveExecutions(SupervisorHooks):
         self._forget(execution_id)
         if supervisor.state.status == "cancelled" and not supervisor.is_host_closed:
             self._abandoned[execution_id] = supervisor
+            self._replace_lost_threads()
             logger.warning("execution %s: code that did not stop was abandoned", execution_id)
 
     def host_closed(self, supervisor: ExecutionSupervisor) -> None:
         """Forget what is over, also if it was stopped without having ended."""
-        self._abandoned.pop(supervisor.execution_id, None)
+        if self._abandoned.pop(supervisor.execution_id, None) is not None:
+            self._replace_lost_threads()
         self._forget(supervisor.execution_id)
+
+    def _replace_lost_threads(self) -> None:
+        # An abandoned thread keeps its place until it ends, so it is given another one; or sync
+        # activities that never end would in time leave none for the others.
+        self._threads.total_tokens = self._settings.threads + len(self._abandoned)
 
     def _forget(self, execution_id: str) -> None:
         self._supervisors.pop(execution_id, None)

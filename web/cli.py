@@ -138,6 +138,14 @@ def main() -> None:
     show_envvar=True,
     help="Seconds that a request may wait for an execution to end.",
 )
+@click.option(
+    "--keep-ended",
+    type=click.IntRange(0),
+    default=10_000,
+    show_default=True,
+    show_envvar=True,
+    help="Ended executions that are kept; the oldest are forgotten.",
+)
 @simulate_option
 @click.option("--access-log", is_flag=True, show_envvar=True, help="Log every request.")
 @_tells_errors
@@ -153,7 +161,10 @@ def serve(**options: Any) -> None:
     )
     simulate = options["simulate_unknown_activities"]
     settings = Settings(
-        journal=options["journal"], grace=options["grace"], simulate_unknown_activities=simulate
+        journal=options["journal"],
+        grace=options["grace"],
+        keep_ended=options["keep_ended"],
+        simulate_unknown_activities=simulate,
     ).checked()
     catalogue = ActivityCatalogue.of(*options["activities"], defaults=[builtins])
     known = None if simulate else catalogue.names()
@@ -228,6 +239,8 @@ def validate(flows: Sequence[Path], activities: Sequence[str]) -> None:
     known = None
     if activities:
         known = ActivityCatalogue.of(*activities, defaults=[builtins]).names()
+    else:
+        click.echo("The names of activities are not checked: give --activities", err=True)
     is_wrong = False
     for path in _flow_files(flows):
         _, problems, warnings = _inspect(path, known)
@@ -241,7 +254,10 @@ def validate(flows: Sequence[Path], activities: Sequence[str]) -> None:
 def _flow_files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
-        files.extend(sorted(path.glob("*.json")) if path.is_dir() else [path])
+        found = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not found:
+            _refuse(f"there is no *.json in the directory {path}")
+        files.extend(found)
     return files
 
 

@@ -13,6 +13,7 @@ from typing import Final
 import anyio
 import msgspec
 from anyio.abc import Process
+from msgspec.structs import replace
 
 from actors.outcome import ErrorInfo, ReportedError
 from actors.ports import Attempt
@@ -54,6 +55,7 @@ class ChildProcess:
         self._process: Final = process
         self._received: Final = bytearray()  # survives a cancelled read, so that none loses bytes
         self._is_ended = False
+        self._requests = 0
         self._unsent = frame(Surroundings(list(sys.path), _working_directory()))
 
     @classmethod
@@ -83,7 +85,9 @@ class ChildProcess:
 
         Cancelling it leaves the child with the request: `stop` it then.
         """
-        data, self._unsent = self._unsent + frame(request), b""
+        self._requests += 1
+        numbered = replace(request, number=self._requests)
+        data, self._unsent = self._unsent + frame(numbered), b""
         return await self._converse(data)
 
     async def stop(self, grace: float) -> Answer | None:
@@ -160,9 +164,10 @@ class ChildProcess:
             ):
                 return None
         try:
-            return decode_answer(content)
+            answer = decode_answer(content)
         except msgspec.MsgspecError:
             return None  # the user's code has found the pipe and written to it
+        return answer if answer.number == self._requests else None
 
     async def _signal_again(self) -> None:
         # Python looks for signals between two steps of its own. One that comes after such a look,

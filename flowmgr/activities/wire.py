@@ -32,12 +32,14 @@ class Request(msgspec.Struct, frozen=True):
         module: the module that its function is in.
         qualname: the function's qualified name there.
         context: the values that the execution has so far, a JSON object.
+        number: which request of this child it is; the answer repeats it.
     """
 
     activity: str
     module: str
     qualname: str
     context: msgspec.Raw
+    number: int = 0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -48,12 +50,14 @@ class Answer(msgspec.Struct, frozen=True):
         error: what the activity raised; None if it returned.
         is_last: the child has been asked to end, and does so now.
         was_terminated: that request is also what ended the activity, and not its own doing.
+        number: that of the request.
     """
 
     data: msgspec.Raw = NULL
     error: ErrorInfo | None = None
     is_last: bool = False
     was_terminated: bool = False
+    number: int = 0
 
 
 class Terminated(BaseException):

@@ -23,6 +23,7 @@ from typing import Any, Final, NoReturn
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 
 from actors.context import Context
 from actors.outcome import describe_error
@@ -84,6 +85,7 @@ class Worker:
         self._requests = requests
         self._answers = answers
         self._termination = Termination()
+        self._pid = os.getpid()
 
     def run(self) -> None:
         """Answer requests; return after SIGTERM."""
@@ -92,9 +94,12 @@ class Worker:
             _settle(decode_surroundings(self._requests.get()))
             while not self._termination.is_requested:
                 self._termination.raise_on_arrival()
-                answer = self._perform(decode_request(self._requests.get()))
+                request = decode_request(self._requests.get())
+                answer = self._perform(request)
                 _flush()
-                _write(self._answers, frame(answer))
+                if os.getpid() != self._pid:
+                    os._exit(0)  # the activity has forked: only the worker itself answers
+                _write(self._answers, frame(replace(answer, number=request.number)))
         except Terminated:
             pass  # while it had nothing to do
 

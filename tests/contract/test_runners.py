@@ -383,6 +383,14 @@ async def test_a_process_that_dies_is_a_failure_and_the_next_call_works(declared
         assert await run(samples.echo_in_process, resources, a=1) == {"a": 1}
 
 
+@pytest.mark.parametrize("declared", [samples.return_twice, samples.exit_in_a_fork])
+async def test_a_process_that_an_activity_forks_answers_for_nobody(declared):
+    async with open_resources(processes=1) as resources:
+        for number in range(3):
+            assert await run(declared, resources) == "in the process"
+            assert await run(samples.echo_in_process, resources, a=number) == {"a": number}
+
+
 @pytest.mark.parametrize(
     "declared", [samples.die_and_leave_a_program, samples.die_and_leave_a_fork]
 )

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 
 import anyio
 import anyio.lowlevel
@@ -130,9 +131,10 @@ async def test_an_idle_host_keeps_nothing_of_the_execution_that_it_ran():
 
     async with open_engine(Settings(keep_ended=0), activities=[return_something]) as engine:
         await engine.register(chain("return_something", flow_id="something"))
-        await engine.run("something")
+        ran = await engine.run("something")
         await anyio.lowlevel.checkpoint()
-        assert [each for each in gc.get_objects() if isinstance(each, ExecutionSupervisor)] == []
+        supervisors = [each for each in gc.get_objects() if isinstance(each, ExecutionSupervisor)]
+        assert ran.execution_id not in [each.execution_id for each in supervisors]
 
 
 @pytest.mark.anyio
@@ -154,3 +156,29 @@ async def test_closing_does_not_wait_out_the_grace_for_what_was_abandoned():
         with anyio.fail_after(PATIENCE / 2):
             await engine._live.drained()
         release.set()
+
+
+@pytest.mark.anyio
+async def test_abandoned_threads_leave_room_for_others():
+    @activity
+    def block(context):
+        begun.release()
+        release.wait(PATIENCE)
+
+    @activity
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    begun, release = threading.Semaphore(0), threading.Event()
+    async with open_engine(Settings(grace=0, threads=2), activities=[block, add]) as engine:
+        await engine.register(chain("block", flow_id="deaf"))
+        await engine.register(chain("add", flow_id="add"))
+        started = [await engine.start("deaf") for _ in range(2)]
+        await until(lambda: begun._value == 2)
+        for deaf in started:
+            await engine.cancel(deaf.execution_id, wait=PATIENCE)
+        assert engine.abandoned_executions == 2
+        added = await engine.run("add", {"a": 1, "b": 2}, timeout=PATIENCE)
+        assert added.context["add_result"] == 3
+        release.set()
+        await until(lambda: engine.abandoned_executions == 0)

@@ -235,7 +235,14 @@ def test_running_what_is_not_there_is_refused():
 
 def test_a_flow_without_problems_is_valid():
     ran = flowmgr("validate", EXAMPLE_FILE)
-    assert ran == Ran(0, f"{EXAMPLE_FILE}: valid\n", "")
+    assert (ran.code, ran.out) == (0, f"{EXAMPLE_FILE}: valid\n")
+    assert in_one_line(ran.err) == "The names of activities are not checked: give --activities"
+
+
+def test_a_directory_without_flows_is_refused(tmp_path):
+    ran = flowmgr("validate", tmp_path)
+    assert ran.code == 2
+    assert "no *.json" in in_one_line(ran.err)
 
 
 def test_warnings_are_told_and_the_flow_is_valid_all_the_same(written):

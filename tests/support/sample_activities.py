@@ -129,6 +129,18 @@ def get_pid(context):
 
 
 @activity(isolation="process")
+def return_twice(context):
+    return "in a fork" if os.fork() == 0 else "in the process"
+
+
+@activity(isolation="process")
+def exit_in_a_fork(context):
+    if os.fork() == 0:
+        sys.exit(0)
+    return "in the process"
+
+
+@activity(isolation="process")
 def get_surroundings(context):
     return {"directory": str(Path.cwd()), "path": sys.path, "stdin": sys.stdin.read()}
 
