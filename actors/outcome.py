@@ -75,7 +75,7 @@ def describe_error(error: BaseException) -> ErrorInfo:
             listed = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves[:5])
             message = f"{len(leaves)} error{'s'[: len(leaves) != 1]}: {listed}"
         else:
-            message = str(error) or type(error).__name__  # never empty: clients ask whether it is
+            message = str(error)
         message = message.encode("utf-8", "backslashreplace").decode()[:MAX_MESSAGE]
     except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
         message = "(the error's own text could not be made)"
