@@ -6,9 +6,17 @@ be added with a default, and none is ever renamed, removed or given another mean
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from actors.outcome import NULL, ErrorInfo, Outcome, StopKind
+
+FORMAT: Final = 1
+"""The version of the events' format that this program writes; it reads this and all before."""
+
+Scalar = str | int | float | bool
+"""What metadata may have for a value, so that executions can be looked up by it."""
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, gc=False):
@@ -16,9 +24,23 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, gc=Fals
 
     Attributes:
         at: when it was recorded: seconds since 1970-01-01 UTC.
+        v: the version of the format that it was written in.
     """
 
     at: float
+    v: int = FORMAT
+
+
+class OperatorEvent(Event, frozen=True, kw_only=True):
+    """A recorded fact that somebody has asked for.
+
+    Attributes:
+        by: who, as they said themselves.
+        reason: why, in their words.
+    """
+
+    by: str | None = None
+    reason: str | None = None
 
 
 class Transition(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +57,7 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     target: str
 
 
-class ExecutionStarted(Event, tag=True, frozen=True, kw_only=True):
+class ExecutionStarted(OperatorEvent, tag=True, frozen=True, kw_only=True):
     """An execution was accepted. Its flow version is pinned from here on.
 
     Attributes:
@@ -44,6 +66,8 @@ class ExecutionStarted(Event, tag=True, frozen=True, kw_only=True):
         start_task: the task it begins with.
         context: the client's context, a JSON object.
         definition: the definition of an inline flow, as JSON; ``null`` for a registered one.
+        metadata: what the execution can be looked up by.
+        rerun_of: the execution that this one repeats, from `start_task` on.
     """
 
     flow_id: str
@@ -51,6 +75,8 @@ class ExecutionStarted(Event, tag=True, frozen=True, kw_only=True):
     start_task: str
     context: msgspec.Raw
     definition: msgspec.Raw = NULL
+    metadata: dict[str, Scalar] = {}
+    rerun_of: str | None = None
 
 
 class TaskStarted(Event, tag=True, frozen=True, kw_only=True):
@@ -85,10 +111,66 @@ class TaskFinished(Event, tag=True, frozen=True, kw_only=True):
     transition: Transition | None = None
 
 
-class CancelRequested(Event, tag=True, frozen=True, kw_only=True):
-    """Someone asked for the execution to be cancelled. What follows is stopping, not routing."""
+class AttemptInterrupted(Event, tag=True, frozen=True, kw_only=True):
+    """The server ended while the attempt was running. It did not fail, and is not counted as if.
 
-    reason: str | None = None
+    Attributes:
+        task: the task's name.
+        visit: the visit's number.
+        attempt: the attempt's number.
+    """
+
+    task: str
+    visit: int
+    attempt: int
+
+
+class TaskSkipped(OperatorEvent, tag=True, frozen=True, kw_only=True):
+    """A task that waited or had failed was given a result instead of being run.
+
+    Attributes:
+        task: the task's name.
+        visit: the visit's number, from 1.
+        result: the result, as JSON.
+        transition: where that led.
+    """
+
+    task: str
+    visit: int
+    result: msgspec.Raw
+    transition: Transition
+
+
+class ExecutionPaused(OperatorEvent, tag=True, frozen=True, kw_only=True):
+    """No further task is started until the execution is resumed; what runs goes on."""
+
+
+class ExecutionResumed(OperatorEvent, tag=True, frozen=True, kw_only=True):
+    """The execution goes on, after it was paused or quarantined."""
+
+
+class ExecutionRetried(OperatorEvent, tag=True, frozen=True, kw_only=True):
+    """An execution that had failed or was cancelled goes on.
+
+    Attributes:
+        flow_version: the version that it is pinned to from here on; 0 for an inline flow.
+    """
+
+    flow_version: int
+
+
+class ExecutionQuarantined(Event, tag=True, frozen=True, kw_only=True):
+    """The execution is not run any more: the server has ended too often while it was running.
+
+    Attributes:
+        recoveries: how often it was recovered without having come any further.
+    """
+
+    recoveries: int
+
+
+class CancelRequested(OperatorEvent, tag=True, frozen=True, kw_only=True):
+    """Someone asked for the execution to be cancelled. What follows is stopping, not routing."""
 
 
 class TaskStopped(Event, tag=True, frozen=True, kw_only=True):
@@ -135,7 +217,13 @@ class ExecutionCancelled(Event, tag=True, frozen=True, kw_only=True):
 ExecutionEvent = (
     ExecutionStarted
     | TaskStarted
+    | AttemptInterrupted
     | TaskFinished
+    | TaskSkipped
+    | ExecutionPaused
+    | ExecutionResumed
+    | ExecutionRetried
+    | ExecutionQuarantined
     | CancelRequested
     | TaskStopped
     | ExecutionCompleted
@@ -145,4 +233,7 @@ ExecutionEvent = (
 """The closed union of what a journal may hold."""
 
 TERMINAL = (ExecutionCompleted, ExecutionFailed, ExecutionCancelled)
-"""The events that end an execution. Exactly one of them is the last event of an ended one."""
+"""The events that end an execution. Exactly one of them is the last event of an ended one.
+
+Only `ExecutionRetried` and `TaskSkipped` may follow one: they make it go on.
+"""

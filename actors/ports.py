@@ -12,11 +12,45 @@ from actors.events import Event
 from actors.outcome import StopKind
 
 Acknowledge = Callable[[Exception | None], None]
-"""Called in the event loop's thread: with None when a batch is durable, or with why it is not."""
+"""Called in the event loop's thread: with None when a batch is durable, or with why it is not.
+
+A `NotRecordedError` says that nothing has been recorded, and that the journal goes on; only a batch
+that asks for something is answered so. With any other error the journal is broken.
+"""
 
 
 class NotRecordedError(Exception):
-    """The journal could not record what was decided, so it did not happen."""
+    """The journal has not recorded what was asked for, so it did not happen."""
+
+
+class KeyTakenError(NotRecordedError):
+    """Another start has this key.
+
+    Attributes:
+        execution_id: the execution that it has started.
+        fingerprint: what was asked for then.
+    """
+
+    def __init__(self, execution_id: str, fingerprint: str) -> None:
+        super().__init__(f"execution {execution_id} was started with this key")
+        self.execution_id = execution_id
+        self.fingerprint = fingerprint
+
+
+class StartKey(msgspec.Struct, frozen=True):
+    """What makes one of several equal requests to start an execution the only one that does.
+
+    Attributes:
+        scope: what the key belongs to: the flow's id.
+        key: the key, as the client has chosen it.
+        fingerprint: what is asked for; other requests must not use the key.
+        expires_at: when the key may be used again: seconds since 1970-01-01 UTC.
+    """
+
+    scope: str
+    key: str
+    fingerprint: str
+    expires_at: float
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -27,11 +61,17 @@ class Batch(msgspec.Struct, frozen=True):
         first_seq: the position of the first event in the execution's log, from 1. A journal
             refuses a batch that does not continue the log it has.
         events: the events, in order.
+        is_request: whether this is what somebody asks for, and who asks can be told that it could
+            not be recorded. Otherwise it is what has happened, and is recorded as soon as it can
+            be, however long that takes.
+        key: recorded with the first batch, or else neither is.
     """
 
     execution_id: str
     first_seq: int
     events: tuple[Event, ...]
+    is_request: bool = False
+    key: StartKey | None = None
 
 
 class Journal(Protocol):

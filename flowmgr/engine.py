@@ -40,16 +40,13 @@ from flowmgr.executions import Execution, RecordedEvent, view
 from flowmgr.flows import Flows, RegisteredFlow
 from flowmgr.hosts import open_hosts
 from flowmgr.journal.memory import MemoryJournal
-from flowmgr.journal.store import ExecutionQuery, ExecutionSummary, Store
+from flowmgr.journal.store import EVERYTHING, ExecutionQuery, ExecutionSummary, Store
 from flowmgr.language.documents import check_context
 from flowmgr.language.validation import ValidatedFlow
 from flowmgr.live import LiveExecutions, recorded
 from flowmgr.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-EVERYTHING = 10**9
-"""A limit that no list of events reaches."""
 
 
 class Engine:

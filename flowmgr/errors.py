@@ -5,16 +5,22 @@ FlowmgrError
 │   ├── DocumentError               not JSON, or JSON that cannot be read exactly
 │   ├── DefinitionError             a flow definition with problems, all of them listed
 │   ├── ContextError                a context that is too large, too deep or not an object
+│   ├── MetadataError               metadata that is too much or not plain
 │   └── ActivityDeclarationError    a function that cannot be an activity
 ├── NotFoundError                   the caller's: nothing has this id
 │   ├── FlowNotFoundError
 │   └── ExecutionNotFoundError
 ├── ConflictError                   the caller's: not in this state
-│   ├── ExecutionEndedError
+│   ├── ExecutionStateError         what is asked for needs another status
+│   │   └── ExecutionEndedError     it has ended
+│   ├── ExecutionDamagedError       its record in the journal is not what was written
+│   ├── KeyReusedError              its idempotency key belongs to another request
 │   └── FlowExistsError
 ├── EngineClosedError               nobody's: the engine is stopping, or has stopped
 ├── EngineBusyError                 nobody's: as much is live as may be
 ├── JournalError                    the storage's
+│   ├── JournalUnavailableError     it cannot record anything now (the disk is full)
+│   └── JournalRefusedError         it cannot be opened: in use, damaged, newer, behind
 └── InternalError                   ours: a bug
 
 A task whose activity raises is not an error of flowmgr: it is a failure, recorded with its type and
@@ -80,6 +86,10 @@ class ContextError(InputError):
     """The context given to an execution is not acceptable."""
 
 
+class MetadataError(InputError):
+    """The metadata given to an execution is not acceptable."""
+
+
 class ActivityDeclarationError(InputError):
     """A function cannot be an activity, or two activities have one name."""
 
@@ -115,8 +125,32 @@ class ConflictError(FlowmgrError):
     """The thing is there, but not in a state that allows this."""
 
 
-class ExecutionEndedError(ConflictError):
+class ExecutionStateError(ConflictError):
+    """The execution's status does not allow this; the message says which ones do."""
+
+
+class ExecutionEndedError(ExecutionStateError):
     """The execution has ended, so this can no longer be done to it."""
+
+
+class ExecutionDamagedError(ConflictError):
+    """What the journal has of an execution is not what was written: it is quarantined.
+
+    Attributes:
+        execution_id: the execution.
+    """
+
+    def __init__(self, execution_id: str, reason: str) -> None:
+        super().__init__(
+            f"Execution '{_shown(execution_id)}' is quarantined: {reason}. "
+            "Restore the database from a backup, or delete the execution"
+        )
+        self.execution_id = execution_id
+        self.reason = reason
+
+
+class KeyReusedError(ConflictError):
+    """The idempotency key has been used for another request."""
 
 
 class FlowExistsError(ConflictError):
@@ -133,6 +167,14 @@ class EngineBusyError(FlowmgrError):
 
 class JournalError(FlowmgrError):
     """The journal could not record or read back what it should."""
+
+
+class JournalUnavailableError(JournalError):
+    """The journal cannot record anything at the moment; it tries again by itself."""
+
+
+class JournalRefusedError(JournalError):
+    """The journal cannot be opened as it is; the message says why, and the way out."""
 
 
 class InternalError(FlowmgrError):

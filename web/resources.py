@@ -271,7 +271,8 @@ def event_resource(recorded: RecordedEvent) -> dict[str, Any]:
     The outcome of a finished task is sent as fields of the event.
     """
     event = recorded.event
-    fields = {name: getattr(event, name) for name in event.__struct_fields__ if name != "at"}
+    names = [name for name in event.__struct_fields__ if name not in {"at", "v"}]
+    fields = {name: getattr(event, name) for name in names}
     outcome = fields.pop("outcome", None)
     if outcome is not None:
         fields["outcome"] = outcome.status

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from actors.events import TERMINAL, Event
-from actors.ports import Acknowledge, Batch
+from actors.ports import Acknowledge, Batch, KeyTakenError, StartKey
 from flowmgr.errors import FlowExistsError, InternalError
-from flowmgr.journal.store import ExecutionQuery, ExecutionSummary, FlowRecord, summarise
+from flowmgr.journal.store import (
+    EVERYTHING,
+    ExecutionQuery,
+    ExecutionSummary,
+    FlowRecord,
+    Unfinished,
+    metadata_text,
+    summarise,
+)
 
 
 class MemoryJournal:
@@ -18,28 +27,55 @@ class MemoryJournal:
     them however many are kept.
     """
 
+    trouble: Final = None
+
     def __init__(self, keep_ended: int) -> None:
         self._keep_ended = keep_ended
         self._flows: dict[str, list[FlowRecord]] = {}
-        self._next_versions: dict[str, int] = {}  # of deleted flows too
+        self._deleted_flows: dict[str, list[FlowRecord]] = {}
         self._logs: dict[str, _Log] = {}
-        self._ended: deque[str] = deque()
+        self._ended: deque[str] = deque()  # may name some that are not there, or live, by now
+        self._keys: dict[tuple[str, str], tuple[StartKey, str]] = {}
 
     def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
         """Keep *batch* and acknowledge it at once."""
-        log = self._logs.get(batch.execution_id)
+        execution_id = batch.execution_id
+        if batch.key is not None and (taken := self._take_key(batch)) is not None:
+            acknowledge(taken)
+            return
+        log = self._logs.get(execution_id)
         if log is None:
-            log = self._logs[batch.execution_id] = _Log()
+            key = None if batch.key is None else (batch.key.scope, batch.key.key)
+            log = self._logs[execution_id] = _Log(key)
         if batch.first_seq != len(log.events) + 1:
-            msg = f"execution {batch.execution_id}: batch at {batch.first_seq} does not continue"
+            msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
             raise InternalError(msg)
         log.events.extend(batch.events)
-        log.summary = summarise(log.summary, batch.execution_id, batch.events)
+        log.summary = summarise(log.summary, execution_id, batch.events)
         if isinstance(batch.events[-1], TERMINAL):
-            self._ended.append(batch.execution_id)
+            self._ended.append(execution_id)
             if len(self._ended) > self._keep_ended:
-                del self._logs[self._ended.popleft()]
+                self._forget(self._ended.popleft())
         acknowledge(None)
+
+    def _take_key(self, batch: Batch) -> KeyTakenError | None:
+        key = batch.key
+        assert key is not None
+        found = self._keys.get((key.scope, key.key))
+        if found is not None and found[0].expires_at > batch.events[0].at:
+            return KeyTakenError(found[1], found[0].fingerprint)
+        self._keys[key.scope, key.key] = (key, batch.execution_id)
+        return None
+
+    def _forget(self, execution_id: str) -> bool:
+        """Forget an execution if it has ended; return whether it had."""
+        log = self._logs.get(execution_id)
+        if log is None or not isinstance(log.events[-1], TERMINAL):
+            return False
+        del self._logs[execution_id]
+        if log.key is not None and self._keys[log.key][1] == execution_id:
+            del self._keys[log.key]
+        return True
 
     async def put_flow(
         self, flow_id: str, digest: str, definition: bytes, at: float, *, only_new: bool
@@ -51,9 +87,8 @@ class MemoryJournal:
             raise FlowExistsError(msg)
         if versions and versions[-1].digest == digest:
             return versions[-1], False
-        version = self._next_versions.get(flow_id, 1)
+        version = 1 + len(versions) + len(self._deleted_flows.get(flow_id, ()))
         record = FlowRecord(flow_id, version, digest, definition, at)
-        self._next_versions[flow_id] = version + 1
         self._flows[flow_id] = [*versions, record]
         return record, True
 
@@ -78,7 +113,16 @@ class MemoryJournal:
 
     async def delete_flow(self, flow_id: str) -> bool:
         """See `Store.delete_flow`."""
-        return self._flows.pop(flow_id, None) is not None
+        versions = self._flows.pop(flow_id, None)
+        if versions is None:
+            return False
+        self._deleted_flows[flow_id] = [*self._deleted_flows.get(flow_id, ()), *versions]
+        return True
+
+    async def get_pinned_flow(self, flow_id: str, version: int) -> FlowRecord | None:
+        """See `Store.get_pinned_flow`."""
+        kept = [*self._deleted_flows.get(flow_id, ()), *self._flows.get(flow_id, ())]
+        return next((record for record in kept if record.version == version), None)
 
     async def read_events(self, execution_id: str, after: int, limit: int) -> Sequence[Event]:
         """See `Store.read_events`."""
@@ -104,16 +148,65 @@ class MemoryJournal:
                     break
         return found
 
+    async def delete_executions(self, execution_ids: Sequence[str]) -> int:
+        """See `Store.delete_executions`."""
+        return sum(map(self._forget, execution_ids))
+
+    async def find_start(self, scope: str, key: str, at: float) -> tuple[str, str] | None:
+        """See `Store.find_start`."""
+        found = self._keys.get((scope, key))
+        if found is None or found[0].expires_at <= at:
+            return None
+        return found[1], found[0].fingerprint
+
+    async def list_unfinished(self) -> Sequence[Unfinished]:
+        """See `Store.list_unfinished`."""
+        summaries = [log.summary for log in self._logs.values() if log.summary is not None]
+        return [
+            Unfinished(summary.execution_id, summary.status, 0)
+            for summary in sorted(summaries, key=lambda summary: summary.execution_id)
+            if summary.ended_at is None
+        ]
+
+    async def read_histories(
+        self, execution_ids: Sequence[str]
+    ) -> Mapping[str, Sequence[Event] | Exception]:
+        """See `Store.read_histories`."""
+        return {each: await self.read_events(each, 0, EVERYTHING) for each in execution_ids}
+
+    async def count_recovery(self, execution_ids: Sequence[str]) -> None:
+        """Count nothing: there is never anything to recover."""
+
+    async def forgive(self, execution_ids: Sequence[str] | None) -> None:
+        """Do nothing: nothing was counted."""
+
 
 class _Log:
     """One execution."""
 
-    __slots__ = ("events", "summary")
+    __slots__ = ("events", "key", "summary")
 
-    def __init__(self) -> None:
+    def __init__(self, key: tuple[str, str] | None) -> None:
+        self.key = key  # that it was started with
         self.events: list[Event] = []
         self.summary: ExecutionSummary | None = None
 
 
 def _matches(query: ExecutionQuery, summary: ExecutionSummary) -> bool:
-    return query.status in {None, summary.status} and query.flow_id in {None, summary.flow_id}
+    return (
+        query.status in {None, summary.status}
+        and query.flow_id in {None, summary.flow_id}
+        and query.flow_version in {None, summary.flow_version}
+        and query.had_failures in {None, summary.had_failures}
+        and (query.started_from is None or summary.started_at >= query.started_from)
+        and (query.started_before is None or summary.started_at < query.started_before)
+        and (query.ended_before is None or _ended_before(summary, query.ended_before))
+        and all(
+            name in summary.metadata and metadata_text(summary.metadata[name]) == text
+            for name, text in query.metadata.items()
+        )
+    )
+
+
+def _ended_before(summary: ExecutionSummary, at: float) -> bool:
+    return summary.ended_at is not None and summary.ended_at < at

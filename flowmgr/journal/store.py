@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -14,11 +14,20 @@ from actors.events import (
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    ExecutionPaused,
+    ExecutionQuarantined,
+    ExecutionResumed,
+    ExecutionRetried,
     ExecutionStarted,
+    Scalar,
     TaskFinished,
+    TaskSkipped,
 )
 from actors.ports import Journal
 from actors.state import ExecutionStatus
+
+EVERYTHING: Final = 10**9
+"""A limit that no list of events reaches."""
 
 
 class FlowRecord(msgspec.Struct, frozen=True):
@@ -49,13 +58,44 @@ class ExecutionSummary(msgspec.Struct, frozen=True):
     started_at: float
     ended_at: float | None = None
     had_failures: bool = False
+    metadata: dict[str, Scalar] = {}
 
 
 class ExecutionQuery(msgspec.Struct, frozen=True):
-    """Which executions to list; None is no restriction."""
+    """Which executions to list; None is no restriction.
+
+    Attributes:
+        status: how they stand.
+        flow_id: the flow that they run, and `flow_version` which version of it.
+        started_from: started at this time or later: seconds since 1970-01-01 UTC.
+        started_before: started before this time.
+        ended_before: ended, and before this time.
+        had_failures: whether any task failed on the way.
+        metadata: what their metadata must have, each value as `metadata_text` writes it.
+    """
 
     status: ExecutionStatus | None = None
     flow_id: str | None = None
+    flow_version: int | None = None
+    started_from: float | None = None
+    started_before: float | None = None
+    ended_before: float | None = None
+    had_failures: bool | None = None
+    metadata: Mapping[str, str] = {}
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """An execution that has not ended, as a recovery finds it.
+
+    Attributes:
+        execution_id: its id.
+        status: how it stands.
+        recoveries: how often it has been recovered since it last came further.
+    """
+
+    execution_id: str
+    status: ExecutionStatus
+    recoveries: int
 
 
 class Store(Journal, Protocol):
@@ -63,8 +103,14 @@ class Store(Journal, Protocol):
 
     Every coroutine is a checkpoint where it waits for storage. Cancelling one that reads has no
     effect; a write that has begun is finished all the same. All raise `JournalError` if the
-    storage fails.
+    storage fails, and those that write `JournalUnavailableError` if it cannot take anything now.
     """
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be recorded at the moment (the disk is full), in a sentence; or None."""
+
+    # Flows.
 
     async def put_flow(
         self, flow_id: str, digest: str, definition: bytes, at: float, *, only_new: bool
@@ -87,10 +133,23 @@ class Store(Journal, Protocol):
         """Return a flow's versions, oldest first, beginning behind version *after*."""
 
     async def delete_flow(self, flow_id: str) -> bool:
-        """Delete a flow with all its versions; False if there is none. Executions stay."""
+        """Delete a flow with all its versions; False if there is none.
+
+        Executions stay, and go on: what one that has not ended is pinned to can still be got with
+        `get_pinned_flow`.
+        """
+
+    async def get_pinned_flow(self, flow_id: str, version: int) -> FlowRecord | None:
+        """Return a version of a flow, also if the flow has been deleted since."""
+
+    # Executions.
 
     async def read_events(self, execution_id: str, after: int, limit: int) -> Sequence[Event]:
-        """Return an execution's events, beginning behind position *after*; none if unknown."""
+        """Return an execution's events, beginning behind position *after*; none if unknown.
+
+        Raises:
+            ExecutionDamagedError: what is stored is not what was recorded.
+        """
 
     async def get_execution(self, execution_id: str) -> ExecutionSummary | None:
         """Return the summary of an execution."""
@@ -99,6 +158,38 @@ class Store(Journal, Protocol):
         self, query: ExecutionQuery, before: str | None, limit: int
     ) -> Sequence[ExecutionSummary]:
         """Return executions, newest first, beginning behind the id *before*."""
+
+    async def delete_executions(self, execution_ids: Sequence[str]) -> int:
+        """Delete executions with all that belongs to them, and return how many there were.
+
+        All of them are deleted in one transaction, and are gone for good. Those that have not
+        ended are left out, unless they are damaged.
+        """
+
+    async def find_start(self, scope: str, key: str, at: float) -> tuple[str, str] | None:
+        """Return the execution that was started with a key, and the fingerprint of that request.
+
+        None if there is none, or the key had expired at the time *at*.
+        """
+
+    # Recovering.
+
+    async def list_unfinished(self) -> Sequence[Unfinished]:
+        """Return the executions that have not ended and are not damaged, oldest first."""
+
+    async def read_histories(
+        self, execution_ids: Sequence[str]
+    ) -> Mapping[str, Sequence[Event] | Exception]:
+        """Return all events of several executions; for a damaged one its ExecutionDamagedError."""
+
+    async def count_recovery(self, execution_ids: Sequence[str]) -> None:
+        """Count one more recovery of each execution. Durable on return.
+
+        The count goes back to 0 when a task of the execution has finished, and by `forgive`.
+        """
+
+    async def forgive(self, execution_ids: Sequence[str] | None) -> None:
+        """Set the count of recoveries back to 0: of these executions, or of all."""
 
 
 def summarise(
@@ -117,15 +208,41 @@ def summarise(
     return summary
 
 
+def metadata_text(value: Scalar) -> str:
+    """Return the text under which a value of metadata is looked up: text as it is, else JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 def _started(_: ExecutionSummary | None, execution_id: str, event: Event) -> ExecutionSummary:
     assert isinstance(event, ExecutionStarted)
     return ExecutionSummary(
-        execution_id, event.flow_id, event.flow_version, "running", started_at=event.at
+        execution_id,
+        event.flow_id,
+        event.flow_version,
+        "running",
+        started_at=event.at,
+        metadata=event.metadata,
     )
 
 
-def _cancelling(summary: ExecutionSummary | None, _: str, __: Event) -> ExecutionSummary | None:
-    return None if summary is None else replace(summary, status="cancelling")
+def _retried(summary: ExecutionSummary | None, _: str, event: Event) -> ExecutionSummary | None:
+    assert isinstance(event, ExecutionRetried)
+    if summary is None:
+        return None
+    return replace(summary, status="running", flow_version=event.flow_version, ended_at=None)
+
+
+def _skipped(summary: ExecutionSummary | None, _: str, __: Event) -> ExecutionSummary | None:
+    if summary is None or summary.ended_at is None:
+        return summary
+    return replace(summary, status="running", ended_at=None)
+
+
+def _becomes(status: ExecutionStatus) -> _Summariser:
+    def become(summary: ExecutionSummary | None, _: str, __: Event) -> ExecutionSummary | None:
+        return None if summary is None else replace(summary, status=status)
+
+    return become
 
 
 def _ended(status: ExecutionStatus) -> _Summariser:
@@ -139,7 +256,12 @@ _Summariser = Callable[[ExecutionSummary | None, str, Event], ExecutionSummary |
 
 _SUMMARISERS: dict[type[Event], _Summariser] = {
     ExecutionStarted: _started,
-    CancelRequested: _cancelling,
+    TaskSkipped: _skipped,
+    ExecutionPaused: _becomes("paused"),
+    ExecutionResumed: _becomes("running"),
+    ExecutionRetried: _retried,
+    ExecutionQuarantined: _becomes("quarantined"),
+    CancelRequested: _becomes("cancelling"),
     ExecutionCompleted: _ended("completed"),
     ExecutionFailed: _ended("failed"),
     ExecutionCancelled: _ended("cancelled"),
