@@ -19,6 +19,11 @@ Scalar = str | int | float | bool
 """What metadata may have for a value, so that executions can be looked up by it."""
 
 
+def is_scalar(value: object) -> bool:
+    """Whether *value* is text, a number, true or false."""
+    return isinstance(value, str | int | float)
+
+
 class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, gc=False):
     """A recorded fact.
 

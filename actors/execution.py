@@ -11,56 +11,47 @@ import anyio
 from actors.actor import Actor, Reply
 from actors.dispatcher import Dispatcher
 from actors.events import (
+    AttemptInterrupted,
     CancelRequested,
     Event,
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
     TaskFinished,
+    TaskSkipped,
     TaskStarted,
     TaskStopped,
 )
+from actors.hooks import SupervisorHooks
 from actors.messages import (
     AttemptStopped,
     BugFound,
     CancelExecution,
     GraceEnded,
     HostClosed,
+    NotAllowedError,
+    OperatorRequest,
+    PauseExecution,
+    RecoverExecution,
+    ResumeExecution,
+    RetryExecution,
     RunTask,
+    SkipTask,
     StartExecution,
     SupervisorMessage,
     TaskDecided,
 )
 from actors.outcome import ErrorInfo, StopKind, describe_error
-from actors.plan import Plan
-from actors.ports import Batch, Clock, Journal, NotRecordedError
+from actors.plan import END, Plan
+from actors.ports import Batch, Clock, Journal, NotRecordedError, StartKey
+from actors.recovery import quarantine, recover
+from actors.requests import decide_request
 from actors.router import RouterActor
 from actors.routing import follow
 from actors.state import ExecutionState, evolve
 from actors.task import TaskActor, TaskEnvironment, is_being_cancelled
 
 logger = logging.getLogger(__name__)
-
-
-class SupervisorHooks:
-    """What a supervisor asks and tells the engine; always in the event loop's thread."""
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether host tasks are cancelled because the engine closes."""
-        return False
-
-    def execution_cancelling(self, supervisor: ExecutionSupervisor) -> None:
-        """The cancellation is recorded and the tasks have been told to stop."""
-
-    def execution_ended(self, supervisor: ExecutionSupervisor) -> None:
-        """The terminal event is recorded."""
-
-    def host_closed(self, supervisor: ExecutionSupervisor) -> None:
-        """No code of the execution is running any more."""
-
-    def journal_failed(self, error: Exception) -> None:
-        """The journal could not record what happened."""
 
 
 class ExecutionSupervisor(Actor[SupervisorMessage]):
@@ -98,10 +89,11 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         clock: Clock,
         grace: float,
         hooks: SupervisorHooks,
+        state: ExecutionState | None = None,
     ) -> None:
         super().__init__(Dispatcher())
         self.execution_id: Final = execution_id
-        self.state: Final = ExecutionState()  # others read it; only `_apply` changes it
+        self.state: Final = state or ExecutionState()  # others read it; only `_apply` changes it
         self.is_host_closed = False
         self.is_host_disturbed = False  # by an activity that cancelled the task that it runs in
         self.stop_host: Callable[[], None] = self._dispatcher.close  # the engine sets the real one
@@ -172,6 +164,13 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         """Whether the execution has ended, or is no longer run without having ended."""
         return self.state.has_ended or (self.is_host_closed and not self._pending)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs, and nothing will before somebody asks for it."""
+        state = self.state
+        is_waiting = state.status in {"paused", "quarantined"} and not state.running
+        return (is_waiting or state.has_ended) and not self._pending
+
     def handle_mail(self) -> None:
         """Handle messages, up to the first that has to wait for the journal."""
         mailbox = self._mailbox
@@ -184,7 +183,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
                     raise
                 self._reply = None
                 self.send(BugFound(error))
-                if isinstance(message, (StartExecution, CancelExecution)):
+                if isinstance(message, (StartExecution, RecoverExecution, OperatorRequest)):
                     message.reply.give(error)
 
     # Deciding: one method a message.
@@ -192,7 +191,41 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
     def _start(self, message: StartExecution) -> None:
         started = message.started
         self._reply = message.reply
-        self._record((started, TaskStarted(at=started.at, task=started.start_task)))
+        first = TaskStarted(at=started.at, task=started.start_task)
+        self._record((started, first), is_request=True, key=message.key)
+
+    def _recover(self, message: RecoverExecution) -> None:
+        at = self._clock.now()
+        recoveries = message.quarantined_after
+        if self.state.cancellation is not None:
+            since = max(0.0, at - self.state.cancellation.requested_at)
+            self._cancel_requested = self._clock.monotonic() - since
+        if recoveries is None:
+            events = recover(self._plan, self.state, at)
+        else:
+            events = quarantine(self._plan, self.state, recoveries, at)
+        if not events:
+            message.reply.give(answer=False)
+            return
+        self._reply = message.reply
+        self._record(events)
+
+    def _operator_request(self, message: OperatorRequest) -> None:
+        if self.is_host_closed and not self.state.has_ended:
+            message.reply.give(NotRecordedError("the engine has stopped the execution"))
+            return
+        try:
+            events = decide_request(self._plan, self.state, message, self._clock.now())
+        except NotAllowedError as error:
+            message.reply.give(error)
+            return
+        if not events:
+            message.reply.give(answer=False)
+            return
+        if isinstance(message, RetryExecution):
+            self._plan = message.plan  # nothing runs that could still need the other one
+        self._reply = message.reply
+        self._record(events, is_request=True)
 
     def _task_decided(self, message: TaskDecided) -> None:
         run = message.run
@@ -211,6 +244,8 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         )
         if is_cancelling:
             self._record((finished, self._stopped(run.task.name, run.attempt, "finished", at)))
+        elif self.state.status == "paused" and transition.target != END:
+            self._record((finished,))
         else:
             next_event = follow(self._plan, self.state, finished, transition.target)
             self._record((finished, next_event))
@@ -222,13 +257,6 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
             stopped = self._stopped(run.task.name, run.attempt, message.how, at, message.error)
             self._record((stopped,))
 
-    def _cancel(self, message: CancelExecution) -> None:
-        if self.is_over or self.state.status == "cancelling":
-            message.reply.give(not self.is_over)
-            return
-        self._reply = message.reply
-        self._record((CancelRequested(at=self._clock.now(), reason=message.reason),))
-
     def _grace_ended(self, _: GraceEnded) -> None:
         if self.state.status == "cancelling":
             self._record_cancelled("abandoned")
@@ -238,7 +266,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
             self.is_host_closed = True
             if self.state.status == "cancelling":
                 self._record_cancelled("stopped")
-            elif self.state.status == "running" and not self._hooks.is_closing:
+            elif self.state.running and not self._hooks.is_closing:
                 self._record_stray_cancellation()
             if self._pending:  # the end is being recorded: it is not over before it is
                 self.send(message)
@@ -299,9 +327,11 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
 
     # Recording, applying and acting, in this order.
 
-    def _record(self, events: tuple[Event, ...]) -> None:
+    def _record(
+        self, events: tuple[Event, ...], *, is_request: bool = False, key: StartKey | None = None
+    ) -> None:
         self._pending = events
-        batch = Batch(self.execution_id, self.state.seq + 1, events)
+        batch = Batch(self.execution_id, self.state.seq + 1, events, is_request, key)
         try:
             self._journal.append(batch, self._acknowledged)
         except Exception as error:
@@ -314,14 +344,23 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         events, self._pending = self._pending, ()
         reply, self._reply = self._reply, None
         was_waiting, self._is_waiting = self._is_waiting, False
+        is_refused = isinstance(error, NotRecordedError)
         if error is None:
             self._apply(events)
+        elif not self.state.seq:
+            self.stop()  # it never began
         if reply is not None:
-            reply.give(True if error is None else NotRecordedError(str(error)))
-        if error is not None:
+            reply.give(self._answer(error))
+        if error is not None and not is_refused:
             self._hooks.journal_failed(error)
         if was_waiting and self._mailbox and not self.is_scheduled:
             self._dispatcher.schedule(self)  # otherwise `handle_mail` called, and goes on by itself
+
+    @staticmethod
+    def _answer(error: Exception | None) -> bool | Exception:
+        if error is None or isinstance(error, NotRecordedError):
+            return error or True
+        return NotRecordedError(str(error))
 
     def _apply(self, events: tuple[Event, ...]) -> None:
         evolve(self.state, events)
@@ -353,15 +392,24 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         self.stop()
         self._hooks.execution_cancelling(self)
 
+    def _pause(self, _: Event) -> None:
+        if self.is_idle:
+            self._hooks.execution_idle(self)
+
     def _end(self, _: Event) -> None:
         self._dispatcher.close()
         self._hooks.execution_ended(self)
 
     _HANDLERS: ClassVar[dict[type[Any], Callable[[ExecutionSupervisor, Any], None]]] = {
         StartExecution: _start,
+        RecoverExecution: _recover,
         TaskDecided: _task_decided,
         AttemptStopped: _attempt_stopped,
-        CancelExecution: _cancel,
+        CancelExecution: _operator_request,
+        PauseExecution: _operator_request,
+        ResumeExecution: _operator_request,
+        RetryExecution: _operator_request,
+        SkipTask: _operator_request,
         GraceEnded: _grace_ended,
         BugFound: _bug_found,
         HostClosed: _host_closed,
@@ -369,6 +417,9 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
 
     _ACTIONS: ClassVar[dict[type[Event], Callable[[ExecutionSupervisor, Any], None]]] = {
         TaskStarted: _run_task,
+        TaskFinished: _pause,
+        TaskSkipped: _pause,
+        AttemptInterrupted: _pause,
         CancelRequested: _stop,
         ExecutionCompleted: _end,
         ExecutionFailed: _end,

@@ -8,7 +8,8 @@ from actors.actor import Reply
 from actors.context import Context
 from actors.events import ExecutionStarted, Transition
 from actors.outcome import ErrorInfo, Outcome, StopKind
-from actors.plan import PlannedTask
+from actors.plan import Plan, PlannedTask
+from actors.ports import StartKey
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -16,10 +17,29 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class StartExecution(Message, frozen=True):
-    """To the supervisor, from the engine: begin."""
+    """To the supervisor, from the engine: begin.
+
+    Attributes:
+        started: what is recorded first.
+        reply: is given True when it is recorded.
+        key: what makes this the only one of several equal requests that starts an execution.
+    """
 
     started: ExecutionStarted
-    reply: Reply[None]
+    reply: Reply[bool]
+    key: StartKey | None = None
+
+
+class RecoverExecution(Message, frozen=True):
+    """To the supervisor, from the engine: go on from where the journal ends.
+
+    Attributes:
+        reply: is given True when what follows is recorded, False if nothing does.
+        quarantined_after: go on no more: after so many recoveries that led to nothing.
+    """
+
+    reply: Reply[bool]
+    quarantined_after: int | None = None
 
 
 class RunTask(Message, frozen=True):
@@ -66,14 +86,60 @@ class AttemptStopped(Message, frozen=True):
     error: ErrorInfo | None = None
 
 
-class CancelExecution(Message, frozen=True):
-    """To the supervisor, from the engine: cancel.
+class OperatorRequest(Message, frozen=True, kw_only=True):
+    """To the supervisor, from the engine: what somebody asks of the execution.
 
-    The reply is True if the execution is being cancelled, False if it has ended.
+    Attributes:
+        reply: is given True when it is recorded; False if there is nothing to record any more; a
+            `NotAllowedError` if the execution's status does not allow it.
+        by: who asks, as they say themselves.
+        reason: why, in their words.
     """
 
-    reason: str | None
     reply: Reply[bool]
+    by: str | None = None
+    reason: str | None = None
+
+
+class CancelExecution(OperatorRequest, frozen=True, kw_only=True):
+    """Stop, and end as cancelled."""
+
+
+class PauseExecution(OperatorRequest, frozen=True, kw_only=True):
+    """Start no further task."""
+
+
+class ResumeExecution(OperatorRequest, frozen=True, kw_only=True):
+    """Go on after a pause, or out of quarantine."""
+
+
+class RetryExecution(OperatorRequest, frozen=True, kw_only=True):
+    """Go on after having failed or been cancelled.
+
+    Attributes:
+        plan: what to go on with: the flow version that the execution is pinned to from now on.
+    """
+
+    plan: Plan
+
+
+class SkipTask(OperatorRequest, frozen=True, kw_only=True):
+    """Go on as if the task that waits or has failed had succeeded.
+
+    Attributes:
+        task: the task; None for the one that there is.
+        result: the result that it is to have, as JSON.
+    """
+
+    task: str | None
+    result: msgspec.Raw
+
+
+class NotAllowedError(Exception):
+    """The execution's status, or the task that it is at, does not allow what was asked for.
+
+    The message goes on behind the name of the execution, as in "is completed; only …".
+    """
 
 
 class GraceEnded(Message, frozen=True):
@@ -92,9 +158,10 @@ class HostClosed(Message, frozen=True):
 
 SupervisorMessage = (
     StartExecution
+    | RecoverExecution
     | TaskDecided
     | AttemptStopped
-    | CancelExecution
+    | OperatorRequest
     | GraceEnded
     | BugFound
     | HostClosed

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from actors.events import Transition
+from actors.events import Scalar, Transition
 from actors.outcome import OutcomeStatus
 from actors.ports import ActivityRunner
 
@@ -39,11 +39,14 @@ class PlannedTask(msgspec.Struct, frozen=True):
         name: the task's name in its flow.
         runner: runs the task's activity.
         conditions: the conditions that have this task as their source, in the flow's order.
+        at_most_once: whether an attempt that was interrupted by the end of the server is a failure
+            of the task, and not repeated.
     """
 
     name: str
     runner: ActivityRunner
     conditions: tuple[Condition, ...] = ()
+    at_most_once: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -55,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True):
         start_task: where an execution begins.
         tasks: every task by its name. Every target of a condition is a key of it, or `END`.
         max_visits: how often one task may run in an execution.
+        metadata: what executions can be looked up by, unless they are started with other values.
     """
 
     flow_id: str
@@ -62,3 +66,4 @@ class Plan(msgspec.Struct, frozen=True):
     start_task: str
     tasks: dict[str, PlannedTask]
     max_visits: int = 1
+    metadata: dict[str, Scalar] = {}

@@ -35,17 +35,43 @@ def follow(plan: Plan, state: ExecutionState, finished: TaskFinished, target: st
     The execution fails if its last task did and led to the end, and if a task would run more often
     than the plan allows; it completes if its last task succeeded.
     """
-    at, outcome = finished.at, finished.outcome
-    if target == END:
-        if outcome.error is None:
-            return ExecutionCompleted(at=at)
-        return ExecutionFailed(at=at, error=outcome.error, task=finished.task)
-    visit = state.visits.get(target, 0) + 1
-    if visit > plan.max_visits:
-        message = (
-            f"task '{target}' would run for the {visit}th time; "
-            f"the flow allows {plan.max_visits} (max_visits)"
-        )
-        error = ErrorInfo("MaxVisitsExceeded", message)
-        return ExecutionFailed(at=at, error=error, task=target)
-    return TaskStarted(at=at, task=target, visit=visit)
+    at, error = finished.at, finished.outcome.error
+    if target != END:
+        return enter(plan, state, target, at)
+    if error is None:
+        return ExecutionCompleted(at=at)
+    return ExecutionFailed(at=at, error=error, task=finished.task)
+
+
+def enter(plan: Plan, state: ExecutionState, task: str, at: float) -> Event:
+    """Return what is to be recorded when the execution comes to *task*: that it starts or may not.
+
+    It may not start more often than the plan allows: then the execution fails.
+    """
+    visit = state.visits.get(task, 0) + 1
+    if visit <= plan.max_visits:
+        return TaskStarted(at=at, task=task, visit=visit)
+    message = (
+        f"task '{task}' would run for the {visit}th time; "
+        f"the flow allows {plan.max_visits} (max_visits)"
+    )
+    return ExecutionFailed(at=at, error=ErrorInfo("MaxVisitsExceeded", message), task=task)
+
+
+def go_on(plan: Plan, state: ExecutionState, at: float) -> Event:
+    """Return what is to be recorded when an execution goes on in which nothing runs.
+
+    The attempt that was stopped, or that failed and ended the execution, is followed by the next
+    attempt of the same visit. Otherwise the execution goes where its last task leads.
+    """
+    if state.stopped_task is None and state.next_task is not None:
+        return enter(plan, state, state.next_task, at)
+    task = state.stopped_task or state.error_task
+    if task is None:
+        task = state.current_task  # it finished while the execution was being cancelled
+        outcome = state.results.get(task)
+        if outcome is not None and outcome.error is None and task in plan.tasks:
+            target = decide(plan.tasks[task], outcome).target
+            return ExecutionCompleted(at=at) if target == END else enter(plan, state, target, at)
+    visit, attempt = state.visits.get(task, 1), state.attempts.get(task, 0) + 1
+    return TaskStarted(at=at, task=task, visit=visit, attempt=attempt)

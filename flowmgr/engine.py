@@ -9,7 +9,7 @@ async with open_engine(activities=["my_project.activities"]) as engine:
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
@@ -17,40 +17,38 @@ from typing import Any
 import anyio
 import msgspec
 import uuid_utils
-from anyio.lowlevel import checkpoint
+from anyio.abc import TaskGroup
+from msgspec.structs import replace
 
-from actors.actor import MailboxFullError, Reply
 from actors.events import ExecutionStarted
 from actors.execution import ExecutionSupervisor
-from actors.messages import CancelExecution
 from actors.outcome import NULL
-from actors.ports import Clock
-from actors.state import ExecutionState, fold
+from actors.plan import Plan
+from actors.ports import Clock, KeyTakenError, StartKey
 from flowmgr import builtins
 from flowmgr.activities import Activity, ActivityCatalogue, RunnerResources
 from flowmgr.clock import SystemClock
-from flowmgr.errors import (
-    EngineBusyError,
-    EngineClosedError,
-    ExecutionEndedError,
-    ExecutionNotFoundError,
-    JournalError,
-)
-from flowmgr.executions import Execution, RecordedEvent, view
+from flowmgr.errors import JournalError
+from flowmgr.executions import Execution, view
 from flowmgr.flows import Flows, RegisteredFlow
 from flowmgr.hosts import open_hosts
-from flowmgr.journal.memory import MemoryJournal
-from flowmgr.journal.store import EVERYTHING, ExecutionQuery, ExecutionSummary, Store
+from flowmgr.journal import open_store
+from flowmgr.journal.store import Store
 from flowmgr.language.documents import check_context
 from flowmgr.language.validation import ValidatedFlow
-from flowmgr.live import LiveExecutions, recorded
+from flowmgr.live import LiveExecutions
+from flowmgr.metadata import check_metadata
+from flowmgr.operations import Operations
+from flowmgr.recovery import Recovery, RecoveryProgress
+from flowmgr.retention import delete_outdated
 from flowmgr.settings import Settings
+from flowmgr.starts import Repetition, StartRequest, merged_metadata, repeated
 
 logger = logging.getLogger(__name__)
 
 
-class Engine:
-    """Registers flows, and starts, shows, waits for and cancels their executions.
+class Engine(Operations):
+    """Registers flows, and starts, shows, waits for and changes their executions.
 
     Made by `open_engine`. All of it happens in one event loop; an engine is not to be used from
     other threads. Cancelling a call never cancels an execution.
@@ -66,17 +64,26 @@ class Engine:
         catalogue: ActivityCatalogue,
         clock: Clock,
     ) -> None:
+        recovery = Recovery(store, flows, live)
+        super().__init__(store=store, flows=flows, live=live, recovery=recovery)
         self.settings = settings
-        self.flows = flows
         self.catalogue = catalogue
-        self._store = store
-        self._live = live
         self._clock = clock
 
     @property
     def is_accepting(self) -> bool:
         """Whether executions may be started: the engine is neither stopping nor broken."""
         return self._live.is_accepting
+
+    @property
+    def recovery(self) -> RecoveryProgress:
+        """How far the recovery of what was left unfinished has come."""
+        return self._recovery.progress
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the journal can record nothing at the moment, in a sentence; None if it can."""
+        return self._store.trouble
 
     @property
     def live_executions(self) -> int:
@@ -114,7 +121,13 @@ class Engine:
     # Executions.
 
     async def start(
-        self, flow: str | Mapping[str, Any], context: Any = None, *, version: int | None = None
+        self,
+        flow: str | Mapping[str, Any],
+        context: Any = None,
+        *,
+        version: int | None = None,
+        metadata: Any = None,
+        key: str | None = None,
     ) -> Execution:
         """Start an execution.
 
@@ -122,6 +135,9 @@ class Engine:
             flow: the id of a registered flow, or the document of a flow that is only run.
             context: the values to begin with: a mapping that JSON can hold.
             version: the flow's version; the latest if None.
+            metadata: what the execution can be looked up by: an object of plain values.
+            key: an idempotency key: if an equal request with it has started an execution already,
+                that one is returned. It belongs to the flow, and expires (setting `key_seconds`).
 
         Returns:
             The execution, which is recorded: it is as durable as the journal.
@@ -130,11 +146,16 @@ class Engine:
             FlowNotFoundError: no such flow, or no such version of it.
             DefinitionError: the document has problems, or an activity is not there any more.
             ContextError: the context is not an object, too large or too deep.
+            MetadataError: the metadata is not an object of plain values.
+            KeyReusedError: the key has been used for another request.
             EngineClosedError: the engine is stopping.
             EngineBusyError: as many executions are live as may be.
+            JournalUnavailableError: it could not be recorded.
         """
-        supervisor = await self._start(flow, context, version)
-        return view(supervisor.execution_id, supervisor.state)
+        started = await self._start(StartRequest(flow, context, version, metadata, key))
+        if isinstance(started, ExecutionSupervisor):
+            return view(started.execution_id, started.state)
+        return replace(await self.get(started), is_replay=True)
 
     async def run(
         self,
@@ -142,26 +163,68 @@ class Engine:
         context: Any = None,
         *,
         version: int | None = None,
+        metadata: Any = None,
+        key: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - only the waiting ends, not the execution
     ) -> Execution:
         """Start an execution and wait until it has ended, at most *timeout* seconds.
 
         Cancelling it, or the timeout, leaves the execution running. Raises as `start` and `wait`.
         """
-        supervisor = await self._start(flow, context, version)
-        return await self._over(supervisor, timeout)
+        started = await self._start(StartRequest(flow, context, version, metadata, key))
+        if isinstance(started, ExecutionSupervisor):
+            return await self._over(started, timeout)
+        return replace(await self.wait(started, timeout), is_replay=True)
 
-    async def _start(
-        self, flow: str | Mapping[str, Any], context: Any, version: int | None
-    ) -> ExecutionSupervisor:
+    async def rerun(
+        self,
+        execution_id: str,
+        *,
+        task: str | None = None,
+        context: Any = None,
+        version: int | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Execution:
+        """Start a new execution that repeats another one, from a task on.
+
+        It begins with the context that the task had in the other one. The other one stays as it
+        is; the new one names it in `Execution.rerun_of`.
+
+        Args:
+            execution_id: the execution to repeat, whatever its status.
+            task: the task to begin with; the flow's first one if None.
+            context: values that replace those of the other execution.
+            version: the version of the flow to run; the one that the other execution ran if None.
+            by: who asks.
+            reason: why.
+
+        Raises:
+            InputError: there is no such task.
+            Otherwise as `start`, and as all that change an execution.
+        """
         encoded = check_context(context, max_bytes=self.settings.max_context_bytes)
-        definition = NULL
-        if isinstance(flow, str):
-            plan = await self.flows.plan(flow, version)
-        else:
-            inline = self.flows.read(flow).definition
-            definition = msgspec.Raw(msgspec.json.encode(inline))
-            plan = self.flows.compile(inline, version=0)
+        events = await self._history(execution_id)
+        plan = await self._plan_for(events, version)
+        rerun = Repetition(task, encoded, by, reason)
+        started = repeated(execution_id, events, plan, rerun, self._clock.now())
+        supervisor = await self._live.start(_new_id(), plan, started)
+        return view(supervisor.execution_id, supervisor.state)
+
+    async def _start(self, request: StartRequest) -> ExecutionSupervisor | str:
+        """Start an execution; return the id of the one that the request's key has started."""
+        encoded = check_context(request.context, max_bytes=self.settings.max_context_bytes)
+        metadata = check_metadata(request.metadata)
+        key = None
+        if request.key is not None:
+            request.check_key()
+            now = self._clock.now()
+            found = await self._store.find_start(request.scope(), request.key, now)
+            if found is not None:
+                return self._replayed(request, *found)
+            expires_at = now + self.settings.key_seconds
+            key = StartKey(request.scope(), request.key, request.fingerprint(), expires_at)
+        plan, definition = await self._plan_to_start(request)
         started = ExecutionStarted(
             at=self._clock.now(),
             flow_id=plan.flow_id,
@@ -169,139 +232,35 @@ class Engine:
             start_task=plan.start_task,
             context=msgspec.Raw(encoded),
             definition=definition,
+            metadata=merged_metadata(plan, metadata),
         )
-        return await self._live.start(str(uuid_utils.uuid7()), plan, started)
+        try:
+            return await self._live.start(_new_id(), plan, started, key)
+        except KeyTakenError as error:
+            return self._replayed(request, error.execution_id, error.fingerprint)
 
-    async def get(self, execution_id: str) -> Execution:
-        """Return an execution as it is now.
+    async def _plan_to_start(self, request: StartRequest) -> tuple[Plan, msgspec.Raw]:
+        """Return the plan, and the definition if it has to be recorded."""
+        if isinstance(request.flow, str):
+            return await self.flows.plan(request.flow, request.version), NULL
+        inline = self.flows.read(request.flow).definition
+        return self.flows.compile(inline, version=0), msgspec.Raw(msgspec.json.encode(inline))
 
-        Raises:
-            ExecutionNotFoundError: there is none with this id.
-        """
-        supervisor = self._live.get(execution_id)
-        if supervisor is not None:
-            return view(execution_id, supervisor.state)
-        return view(execution_id, await self._recorded_state(execution_id))
+    @staticmethod
+    def _replayed(request: StartRequest, execution_id: str, fingerprint: str) -> str:
+        request.check_same(fingerprint)
+        return execution_id
 
-    async def list(
-        self, query: ExecutionQuery, before: str | None, limit: int
-    ) -> Sequence[ExecutionSummary]:
-        """Return executions, newest first, beginning behind the id *before*."""
-        return await self._store.list_executions(query, before, limit)
+    # Opening and closing.
 
-    async def wait(
-        self,
-        execution_id: str,
-        timeout: float | None = None,  # noqa: ASYNC109 - only the waiting ends, not the execution
-    ) -> Execution:
-        """Wait until an execution has ended, at most *timeout* seconds, and return it as it is.
-
-        Raises:
-            ExecutionNotFoundError: there is none with this id.
-            EngineClosedError: the engine stopped it, without its having ended.
-        """
-        supervisor = self._live.get(execution_id)
-        if supervisor is not None:
-            return await self._over(supervisor, timeout)
-        execution = await self.get(execution_id)
-        if not execution.has_ended:
-            raise _stopped(execution_id)
-        return execution
-
-    async def _over(self, supervisor: ExecutionSupervisor, timeout: float | None) -> Execution:  # noqa: ASYNC109
-        # A short execution ends while others have their turn; an event and a timeout cost more.
-        await checkpoint()
-        if timeout is None:
-            await supervisor.over()
-        elif not supervisor.is_over:
-            with anyio.move_on_after(timeout):
-                await supervisor.over()
-        if supervisor.is_over and not supervisor.state.has_ended:
-            raise _stopped(supervisor.execution_id)
-        return view(supervisor.execution_id, supervisor.state)
-
-    async def cancel(
-        self,
-        execution_id: str,
-        *,
-        reason: str | None = None,
-        wait: float = 0.0,
-    ) -> Execution:
-        """Cancel an execution and wait, at most *wait* seconds, until nothing of it is running.
-
-        Cancelling it again is the same as once: the first request and its reason stand.
-
-        Returns:
-            The execution: cancelling, or cancelled with the receipt.
-
-        Raises:
-            ExecutionNotFoundError: there is none with this id.
-            ExecutionEndedError: it has completed or failed.
-            EngineClosedError: the engine stopped it meanwhile, without its having ended.
-            EngineBusyError: too many requests to cancel it wait for the journal already.
-            JournalError: the request could not be recorded.
-        """
-        supervisor = self._live.get(execution_id)
-        if supervisor is not None:
-            reply: Reply[bool] = Reply()
-            try:
-                supervisor.offer(CancelExecution(reason, reply))
-            except MailboxFullError as error:
-                msg = f"Execution '{execution_id}' has more requests than it can take"
-                raise EngineBusyError(msg) from error
-            await recorded(reply)
-            if wait > 0:
-                await self._over(supervisor, wait)
-            execution = view(execution_id, supervisor.state)
-        else:
-            execution = await self.get(execution_id)
-        if supervisor is None and not execution.has_ended:
-            raise _stopped(execution_id)
-        if execution.cancellation is None:
-            msg = (
-                f"Execution '{execution_id}' has {execution.status}; "
-                "only pending and running executions can be cancelled"
+    def begin(self, root: TaskGroup) -> None:
+        """Start the tasks of the engine's own in *root*; for `open_engine`."""
+        root.start_soon(self._live.enforce_grace, name="grace")
+        root.start_soon(self._recovery.run, name="recovery")
+        if self.settings.keep is not None:
+            root.start_soon(
+                delete_outdated, self._store, self.settings.keep, self._clock, name="retention"
             )
-            raise ExecutionEndedError(msg)
-        return execution
-
-    async def events(
-        self, execution_id: str, *, after: int = 0, limit: int = EVERYTHING
-    ) -> Sequence[RecordedEvent]:
-        """Return an execution's history, beginning behind position *after*.
-
-        Raises:
-            ExecutionNotFoundError: there is none with this id.
-        """
-        events = await self._store.read_events(execution_id, after, limit)
-        if not events and await self._store.get_execution(execution_id) is None:
-            raise ExecutionNotFoundError(execution_id)
-        return [RecordedEvent(after + n, event) for n, event in enumerate(events, start=1)]
-
-    async def follow(self, execution_id: str, *, after: int = 0) -> AsyncIterator[RecordedEvent]:
-        """Yield an execution's history and then what happens, until it has ended.
-
-        Raises:
-            ExecutionNotFoundError: there is none with this id.
-        """
-        while True:
-            supervisor = self._live.get(execution_id)
-            is_last = supervisor is None or supervisor.is_over
-            for event in await self.events(execution_id, after=after):
-                after = event.seq
-                yield event
-            if supervisor is None or is_last:
-                return
-            if supervisor.state.seq <= after:  # a journal may show more than it has acknowledged
-                await supervisor.changed()
-
-    async def _recorded_state(self, execution_id: str) -> ExecutionState:
-        events = await self._store.read_events(execution_id, 0, EVERYTHING)
-        if not events:
-            raise ExecutionNotFoundError(execution_id)
-        return fold(events)
-
-    # Closing.
 
     def begin_draining(self, grace: float | None = None) -> None:
         """Accept no more executions, and let the live ones end within *grace* seconds.
@@ -315,10 +274,8 @@ class Engine:
         self._live.begin_draining(grace)
 
 
-def _stopped(execution_id: str) -> EngineClosedError:
-    return EngineClosedError(
-        f"Execution '{execution_id}' was stopped because the engine is closing"
-    )
+def _new_id() -> str:
+    return str(uuid_utils.uuid7())
 
 
 @asynccontextmanager
@@ -345,16 +302,17 @@ async def open_engine(
     Raises:
         InputError: a setting is not acceptable.
         ActivityDeclarationError: an activity cannot be found or used.
+        JournalRefusedError: the journal cannot be opened as it is.
         JournalError: the journal broke; it is raised when the block has ended.
         BaseExceptionGroup: a bug has ended a task of the engine's own.
     """
     settings = (settings or Settings()).checked()
     catalogue = ActivityCatalogue.of(*activities, defaults=[builtins])
     clock = clock or SystemClock()
-    store = MemoryJournal(settings.keep_ended)
     raised: BaseException | None = None
     failures: list[Exception] = []
     async with (
+        open_store(settings, clock) as store,
         RunnerResources(settings.threads, settings.processes) as resources,
         open_hosts() as hosts,
     ):
@@ -373,7 +331,6 @@ async def open_engine(
         live = LiveExecutions(
             hosts, resources.threads, journal=store, clock=clock, settings=settings, fail=fail
         )
-        hosts.root.start_soon(live.enforce_grace, name="grace")
         flows = Flows(store, catalogue, resources, clock=clock, settings=settings)
         engine = Engine(
             settings=settings,
@@ -383,6 +340,7 @@ async def open_engine(
             catalogue=catalogue,
             clock=clock,
         )
+        engine.begin(hosts.root)
         try:
             yield engine
         except anyio.get_cancelled_exc_class():

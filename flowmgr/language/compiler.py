@@ -8,6 +8,7 @@ from collections.abc import Callable
 from actors.plan import Condition, Plan, PlannedTask
 from actors.ports import ActivityRunner
 from flowmgr.language.definition import FlowDefinition
+from flowmgr.metadata import searchable
 
 
 def compile_flow(
@@ -34,7 +35,19 @@ def compile_flow(
             )
         )
     tasks = {
-        task.name: PlannedTask(task.name, runner(task.activity_name), tuple(conditions[task.name]))
+        task.name: PlannedTask(
+            task.name,
+            runner(task.activity_name),
+            tuple(conditions[task.name]),
+            task.at_most_once,
+        )
         for task in definition.tasks
     }
-    return Plan(definition.id, version, definition.start_task, tasks, definition.max_visits)
+    return Plan(
+        definition.id,
+        version,
+        definition.start_task,
+        tasks,
+        definition.max_visits,
+        searchable(definition.metadata),
+    )

@@ -23,12 +23,15 @@ class TaskDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
         description: for people.
         activity: the name of the activity that the task invokes; None for the task's own name.
         metadata: a JSON object of the author's; flowmgr keeps it and never reads it.
+        at_most_once: whether the task has failed, instead of being run again, when the server
+            ended while it was running.
     """
 
     name: str
     description: str = ""
     activity: str | None = None
     metadata: dict[str, Any] = {}
+    at_most_once: bool = False
 
     @property
     def activity_name(self) -> str:
@@ -75,7 +78,7 @@ class FlowDefinition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
         conditions: in the order in which they are asked: the first of a task decides.
         description: for people.
         max_visits: how often one task may run in an execution; cycles need more than 1.
-        metadata: a JSON object of the author's; flowmgr keeps it and never reads it.
+        metadata: a JSON object of the author's. Executions can be looked up by its plain values.
     """
 
     id: str

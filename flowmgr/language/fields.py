@@ -111,6 +111,14 @@ class Fields:
             return None
         return value
 
+    def optional_boolean(self, field: str) -> bool:
+        """True or false; false if absent or null."""
+        value = self.data.get(field)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        self._add_wrong_type(field, "true or false")
+        return False
+
     def optional_object(self, field: str) -> dict[str, Any]:
         """An object of the author's that may be absent or null, as a copy."""
         value = self.data.get(field)

@@ -41,7 +41,7 @@ _FLOW_FIELDS = (
     "max_visits",
     "metadata",
 )
-_TASK_FIELDS = ("name", "description", "activity", "metadata")
+_TASK_FIELDS = ("name", "description", "activity", "at_most_once", "metadata")
 _CONDITION_FIELDS = (
     "name",
     "description",
@@ -172,10 +172,11 @@ def _read_task(fields: Fields) -> TaskDefinition | None:
     read_name = fields.required_text("name", task_name)
     description = fields.optional_text("description", any_text)
     activity = fields.optional_text("activity", identifier)
+    at_most_once = fields.optional_boolean("at_most_once")
     metadata = fields.optional_object("metadata")
     if read_name is None:
         return None
-    return TaskDefinition(read_name, description or "", activity, metadata)
+    return TaskDefinition(read_name, description or "", activity, metadata, at_most_once)
 
 
 def _read_start(flow: Fields, names: Names | None) -> str | None:

@@ -407,7 +407,7 @@ async def test_cancelling_at_any_moment_ends_in_one_status_if_the_journal_takes_
         for _ in range(context["checkpoints"]):
             await anyio.lowlevel.checkpoint()
 
-    monkeypatch.setattr("flowmgr.engine.MemoryJournal", late_journal)
+    monkeypatch.setattr("flowmgr.journal.MemoryJournal", late_journal)
     activities = [activity("a")(step), activity("b")(step)]
     seen = set()
     async with anyio.create_task_group() as group:
@@ -449,7 +449,7 @@ async def test_a_task_that_was_about_to_start_when_the_request_was_recorded_does
     async def second(context):
         ran.append("second")
 
-    monkeypatch.setattr("flowmgr.engine.MemoryJournal", held_journal)
+    monkeypatch.setattr("flowmgr.journal.MemoryJournal", held_journal)
     async with (
         open_engine(activities=[first, second]) as engine,
         anyio.create_task_group() as group,

@@ -51,7 +51,7 @@ def journal(monkeypatch):
             made.append(make(keep_ended))
             return made[0]
 
-        monkeypatch.setattr("flowmgr.engine.MemoryJournal", opened)
+        monkeypatch.setattr("flowmgr.journal.MemoryJournal", opened)
         return made
 
     return use
@@ -580,7 +580,7 @@ async def test_a_bug_in_the_supervisor_fails_its_execution_and_no_other(monkeypa
         await until(lambda: engine.live_executions == 0)
 
 
-@pytest.mark.parametrize("handler", ["_run_task", "_cancel", "_grace_ended"])
+@pytest.mark.parametrize("handler", ["_run_task", "_operator_request", "_grace_ended"])
 async def test_a_bug_wherever_it_is_ends_its_execution_and_what_runs_of_it(monkeypatch, handler):
     gate, going_on, is_broken = Gate(), anyio.Event(), []
 
@@ -605,7 +605,7 @@ async def test_a_bug_wherever_it_is_ends_its_execution_and_what_runs_of_it(monke
             await gate.someone_came.wait()
             is_broken.append(1)
             told = pytest.raises(RuntimeError, match="a bug")
-            with told if handler == "_cancel" else contextlib.nullcontext():
+            with told if handler == "_operator_request" else contextlib.nullcontext():
                 await engine.cancel(execution_id)
         found = await engine.wait(execution_id)
         assert (found.status, found.error.type) == ("failed", "InternalError")

@@ -226,7 +226,7 @@ async def test_a_cancellation_that_nobody_asked_for_does_not_keep_the_next_task_
 
     journals = []
     monkeypatch.setattr(
-        "flowmgr.engine.MemoryJournal",
+        "flowmgr.journal.MemoryJournal",
         lambda keep_ended: journals.append(LateJournal(keep_ended)) or journals[0],
     )
     async with anyio.create_task_group() as group:

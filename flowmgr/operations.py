@@ -1,0 +1,319 @@
+"""What can be done to executions that were started, and how they are looked at."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+import msgspec
+from anyio.lowlevel import checkpoint
+
+from actors.actor import Reply
+from actors.events import Event, ExecutionStarted
+from actors.execution import ExecutionSupervisor
+from actors.messages import (
+    CancelExecution,
+    NotAllowedError,
+    OperatorRequest,
+    PauseExecution,
+    ResumeExecution,
+    RetryExecution,
+    SkipTask,
+)
+from actors.plan import Plan
+from actors.state import fold
+from actors.values import ValueRefusedError, encode_value
+from flowmgr.errors import (
+    DefinitionError,
+    EngineClosedError,
+    ExecutionEndedError,
+    ExecutionNotFoundError,
+    ExecutionStateError,
+    FlowNotFoundError,
+    InputError,
+    Problem,
+)
+from flowmgr.executions import Execution, RecordedEvent, view
+from flowmgr.flows import Flows
+from flowmgr.journal.store import EVERYTHING, ExecutionQuery, ExecutionSummary, Store
+from flowmgr.language.documents import refusal
+from flowmgr.live import LiveExecutions
+from flowmgr.recovery import Recovery
+
+logger = logging.getLogger(__name__)
+
+
+class Operations:
+    """Shows, waits for, and changes executions that were started.
+
+    Whoever changes one can say who they are (*by*) and why (*reason*); both are recorded. Every
+    change is as durable as the journal when the call returns, and none is undone by cancelling the
+    call. All that ask for a change raise, beside what their own text says:
+
+    * ExecutionNotFoundError: there is no execution with this id.
+    * ExecutionDamagedError: its record in the journal is damaged.
+    * ExecutionStateError: its status does not allow this; the message says which ones do.
+    * EngineBusyError: too many requests of this execution wait for the journal already.
+    * EngineClosedError: the engine is stopping.
+    * JournalUnavailableError: the request could not be recorded.
+    """
+
+    def __init__(
+        self, *, store: Store, flows: Flows, live: LiveExecutions, recovery: Recovery
+    ) -> None:
+        self.flows = flows
+        self._store = store
+        self._live = live
+        self._recovery = recovery
+
+    # Looking at them.
+
+    async def get(self, execution_id: str) -> Execution:
+        """Return an execution as it is now.
+
+        Raises:
+            ExecutionNotFoundError: there is none with this id.
+            ExecutionDamagedError: its record is damaged.
+        """
+        supervisor = self._live.get(execution_id)
+        if supervisor is not None:
+            return view(execution_id, supervisor.state)
+        return view(execution_id, fold(await self._history(execution_id)))
+
+    async def list(
+        self, query: ExecutionQuery, before: str | None, limit: int
+    ) -> Sequence[ExecutionSummary]:
+        """Return executions, newest first, beginning behind the id *before*."""
+        return await self._store.list_executions(query, before, limit)
+
+    async def wait(
+        self,
+        execution_id: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - only the waiting ends, not the execution
+    ) -> Execution:
+        """Wait until an execution has ended, at most *timeout* seconds, and return it as it is.
+
+        Raises:
+            ExecutionNotFoundError: there is none with this id.
+            ExecutionDamagedError: its record is damaged.
+            EngineClosedError: the engine stopped it, without its having ended.
+        """
+        supervisor = self._live.get(execution_id)
+        if supervisor is None:
+            execution = await self.get(execution_id)
+            if execution.has_ended:
+                return execution
+            supervisor = await self._supervisor(execution_id)
+        return await self._over(supervisor, timeout)
+
+    async def events(
+        self, execution_id: str, *, after: int = 0, limit: int = EVERYTHING
+    ) -> Sequence[RecordedEvent]:
+        """Return an execution's history, beginning behind position *after*.
+
+        Raises:
+            ExecutionNotFoundError: there is none with this id.
+            ExecutionDamagedError: its record is damaged.
+        """
+        events = await self._store.read_events(execution_id, after, limit)
+        if not events and await self._store.get_execution(execution_id) is None:
+            raise ExecutionNotFoundError(execution_id)
+        return [RecordedEvent(after + n, event) for n, event in enumerate(events, start=1)]
+
+    async def follow(self, execution_id: str, *, after: int = 0) -> AsyncIterator[RecordedEvent]:
+        """Yield an execution's history and then what happens, until it has ended.
+
+        Raises:
+            ExecutionNotFoundError: there is none with this id.
+        """
+        while True:
+            supervisor = self._live.get(execution_id)
+            is_last = supervisor is None or supervisor.is_over
+            for event in await self.events(execution_id, after=after):
+                after = event.seq
+                yield event
+            if supervisor is None or is_last:
+                return
+            if supervisor.state.seq <= after:  # a journal may show more than it has acknowledged
+                await supervisor.changed()
+
+    # Changing them.
+
+    async def cancel(
+        self,
+        execution_id: str,
+        *,
+        by: str | None = None,
+        reason: str | None = None,
+        wait: float = 0.0,
+    ) -> Execution:
+        """Cancel an execution and wait, at most *wait* seconds, until nothing of it is running.
+
+        Cancelling it again is the same as once: the first request and its reason stand.
+
+        Returns:
+            The execution: cancelling, or cancelled with the receipt.
+
+        Raises:
+            ExecutionEndedError: it has completed or failed.
+        """
+        if self._live.get(execution_id) is None:
+            execution = await self.get(execution_id)
+            if execution.status == "cancelled":
+                return execution
+        return await self._ask(execution_id, partial(CancelExecution, by=by, reason=reason), wait)
+
+    async def pause(
+        self, execution_id: str, *, by: str | None = None, reason: str | None = None
+    ) -> Execution:
+        """Start no further task of a running execution; what runs goes on to its end."""
+        return await self._ask(execution_id, partial(PauseExecution, by=by, reason=reason))
+
+    async def resume(
+        self, execution_id: str, *, by: str | None = None, reason: str | None = None
+    ) -> Execution:
+        """Have an execution go on that was paused, or that is in quarantine.
+
+        One whose record is damaged stays there.
+        """
+        return await self._ask(execution_id, partial(ResumeExecution, by=by, reason=reason))
+
+    async def retry(
+        self,
+        execution_id: str,
+        *,
+        version: int | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Execution:
+        """Have an execution that has failed or was cancelled go on, from the task it ended in.
+
+        What has finished stays finished, and the history goes on.
+
+        Args:
+            execution_id: the execution.
+            version: the version of the flow to go on with; the one that it ran if None.
+            by: who asks.
+            reason: why.
+
+        Raises:
+            FlowNotFoundError: the flow has no such version.
+        """
+        plan = await self._plan_for(await self._history(execution_id), version)
+        request = partial(RetryExecution, by=by, reason=reason, plan=plan)
+        return await self._ask(execution_id, request)
+
+    async def skip(
+        self,
+        execution_id: str,
+        *,
+        task: str | None = None,
+        result: Any = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Execution:
+        """Give the task that waits (the execution is paused) or has failed a result, and go on.
+
+        Args:
+            execution_id: the execution.
+            task: the task; only there is one that can be skipped, so None does for it.
+            result: what it is to have returned: a value that JSON can hold.
+            by: who asks.
+            reason: why.
+
+        Raises:
+            InputError: the result is not JSON.
+        """
+        try:
+            encoded = msgspec.Raw(encode_value(result))
+        except ValueRefusedError as error:
+            code, message = refusal(error, "result")
+            raise InputError(message, [Problem("/result", code, message)]) from error
+        request = partial(SkipTask, by=by, reason=reason, task=task, result=encoded)
+        return await self._ask(execution_id, request)
+
+    async def delete(
+        self, execution_id: str, *, by: str | None = None, reason: str | None = None
+    ) -> None:
+        """Delete an ended execution and all that is recorded of it, or one that is damaged.
+
+        That somebody did so is left in the log only.
+        """
+        if not await self._store.delete_executions([execution_id]):
+            summary = await self._store.get_execution(execution_id)
+            if summary is None:
+                raise ExecutionNotFoundError(execution_id)
+            msg = (
+                f"Execution '{execution_id}' is {summary.status}; only completed, failed and "
+                "cancelled executions can be deleted"
+            )
+            raise ExecutionStateError(msg)
+        logger.info("execution %s was deleted by %s: %s", execution_id, by, reason)
+
+    async def _history(self, execution_id: str) -> Sequence[Event]:
+        events = await self._store.read_events(execution_id, 0, EVERYTHING)
+        if not events:
+            raise ExecutionNotFoundError(execution_id)
+        return events
+
+    async def _plan_for(self, events: Sequence[Event], version: int | None) -> Plan:
+        """Return the plan of a version of an execution's flow; the one that it ran if None."""
+        started = events[0]
+        assert isinstance(started, ExecutionStarted)
+        if version is not None:
+            return await self.flows.plan(started.flow_id, version)
+        return await self.flows.pinned_plan(started, fold(events).flow_version)
+
+    async def _ask(
+        self,
+        execution_id: str,
+        request: Callable[..., OperatorRequest],
+        wait: float = 0.0,
+    ) -> Execution:
+        supervisor = await self._supervisor(execution_id)
+
+        def addressed(reply: Reply[bool]) -> OperatorRequest:
+            return request(reply=reply)
+
+        try:
+            await self._live.ask(supervisor, addressed)
+        except NotAllowedError as error:
+            msg = f"Execution '{execution_id}' {error}"
+            kind = ExecutionEndedError if supervisor.state.has_ended else ExecutionStateError
+            raise kind(msg) from error
+        if wait > 0:
+            return await self._over(supervisor, wait)
+        return view(execution_id, supervisor.state)
+
+    async def _supervisor(self, execution_id: str) -> ExecutionSupervisor:
+        supervisor = self._live.get(execution_id)
+        if supervisor is not None:
+            return supervisor
+        try:
+            return await self._recovery.load(execution_id)
+        except (DefinitionError, FlowNotFoundError) as error:
+            msg = f"Execution '{execution_id}' cannot go on: {error}"
+            raise ExecutionStateError(msg) from error
+        except EngineClosedError as error:
+            raise _stopped(execution_id) from error
+
+    async def _over(self, supervisor: ExecutionSupervisor, timeout: float | None) -> Execution:  # noqa: ASYNC109
+        # A short execution ends while others have their turn; an event and a timeout cost more.
+        await checkpoint()
+        if timeout is None:
+            await supervisor.over()
+        elif not supervisor.is_over:
+            with anyio.move_on_after(timeout):
+                await supervisor.over()
+        if supervisor.is_over and not supervisor.state.has_ended:
+            raise _stopped(supervisor.execution_id)
+        return view(supervisor.execution_id, supervisor.state)
+
+
+def _stopped(execution_id: str) -> EngineClosedError:
+    return EngineClosedError(
+        f"Execution '{execution_id}' was stopped because the engine is closing"
+    )
