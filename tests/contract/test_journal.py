@@ -22,6 +22,7 @@ from actors.outcome import ErrorInfo, Outcome
 from actors.ports import Batch
 from flowmgr.errors import FlowExistsError, FlowmgrError
 from flowmgr.journal.memory import MemoryJournal
+from flowmgr.journal.sqlite import open_sqlite
 from flowmgr.journal.store import ExecutionQuery, ExecutionSummary
 
 pytestmark = pytest.mark.anyio
@@ -32,16 +33,18 @@ ANY = ExecutionQuery()
 
 
 @contextlib.asynccontextmanager
-async def open_memory(tmp_path, keep_ended):
-    yield MemoryJournal(keep_ended)
+async def open_memory(path):
+    yield MemoryJournal(100)
 
 
-@pytest.fixture(params=[pytest.param(open_memory, id="memory")])
+@pytest.fixture(
+    params=[pytest.param(open_memory, id="memory"), pytest.param(open_sqlite, id="sqlite")]
+)
 def open_store(request, tmp_path):
-    """Open an empty journal: ``async with open_store(keep_ended=...) as store``."""
+    """Open a journal, an empty one at first: ``async with open_store() as store``."""
 
-    def opened(keep_ended=100):
-        return request.param(tmp_path, keep_ended)
+    def opened():
+        return request.param(tmp_path / "journal.db")
 
     return opened
 
@@ -306,48 +309,6 @@ async def test_a_list_may_be_restricted_to_a_status_and_to_a_flow(open_store):
         assert await ids(store, ExecutionQuery("running", "f")) == ["e1"]
 
 
-# --- ended executions
-
-
-async def test_only_the_newest_ended_executions_are_kept(open_store):
-    async with open_store(keep_ended=2) as store:
-        for execution_id in ["e1", "e2", "e3"]:
-            await start(store, execution_id)
-        for execution_id in ["e3", "e1", "e2"]:
-            await complete(store, execution_id)
-        assert await ids(store) == ["e2", "e1"]
-        assert await store.get_execution("e3") is None
-        assert list(await store.read_events("e3", 0, EVERYTHING)) == []
-
-
-async def test_live_executions_are_kept_however_many_have_ended(open_store):
-    async with open_store(keep_ended=1) as store:
-        await start(store, "live")
-        await start(store, "cancelling")
-        await append(store, "cancelling", 3, CancelRequested(at=3.0))
-        for number in range(5):
-            await start(store, f"e{number}")
-            await complete(store, f"e{number}")
-        assert await ids(store) == ["live", "e4", "cancelling"]
-
-
-@pytest.mark.parametrize(
-    "ending",
-    [
-        ExecutionCompleted(at=3.0),
-        ExecutionFailed(at=3.0, error=BROKEN, task="a"),
-        ExecutionCancelled(at=3.0),
-    ],
-    ids=lambda event: type(event).__name__,
-)
-async def test_an_execution_that_is_not_kept_is_gone_when_it_has_ended(open_store, ending):
-    async with open_store(keep_ended=0) as store:
-        await start(store, "e")
-        await append(store, "e", 3, ending)
-        assert await store.get_execution("e") is None
-        assert await ids(store) == []
-
-
 # --- flows
 
 
@@ -483,3 +444,64 @@ async def test_times_are_kept_exactly(open_store):
         assert (await store.get_execution("e")).started_at == at
         assert (await put(store, "f", at=at))[0].registered_at == at
         assert (await store.get_flow("f")).registered_at == at
+
+
+# --- journals that last
+
+
+async def test_everything_is_there_when_the_journal_is_opened_again(tmp_path):
+    async with open_sqlite(tmp_path / "journal.db") as store:
+        flow, _ = await put(store, "f")
+        await start(store, "e1")
+        await start(store, "e2")
+        await complete(store, "e2")
+        listed = await store.list_executions(ANY, None, 9)
+        events = await store.read_events("e1", 0, 9)
+    async with open_sqlite(tmp_path / "journal.db") as store:
+        assert await store.get_flow("f") == flow
+        assert await store.list_executions(ANY, None, 9) == listed
+        assert await store.read_events("e1", 0, 9) == events
+        await complete(store, "e1")
+        assert (await store.get_execution("e1")).status == "completed"
+
+
+# --- the journal in memory forgets
+
+
+async def test_only_the_newest_ended_executions_are_kept():
+    store = MemoryJournal(2)
+    for execution_id in ["e1", "e2", "e3"]:
+        await start(store, execution_id)
+    for execution_id in ["e3", "e1", "e2"]:
+        await complete(store, execution_id)
+    assert await ids(store) == ["e2", "e1"]
+    assert await store.get_execution("e3") is None
+    assert list(await store.read_events("e3", 0, EVERYTHING)) == []
+
+
+async def test_live_executions_are_kept_however_many_have_ended():
+    store = MemoryJournal(1)
+    await start(store, "live")
+    await start(store, "cancelling")
+    await append(store, "cancelling", 3, CancelRequested(at=3.0))
+    for number in range(5):
+        await start(store, f"e{number}")
+        await complete(store, f"e{number}")
+    assert await ids(store) == ["live", "e4", "cancelling"]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        ExecutionCompleted(at=3.0),
+        ExecutionFailed(at=3.0, error=BROKEN, task="a"),
+        ExecutionCancelled(at=3.0),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+async def test_an_execution_that_is_not_kept_is_gone_when_it_has_ended(ending):
+    store = MemoryJournal(0)
+    await start(store, "e")
+    await append(store, "e", 3, ending)
+    assert await store.get_execution("e") is None
+    assert await ids(store) == []

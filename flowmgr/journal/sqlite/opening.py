@@ -1,0 +1,163 @@
+"""Opening a database: everything that has to hold before anything is written to it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from actors.ports import Clock
+from flowmgr.errors import JournalRefusedError
+from flowmgr.journal.sqlite.connection import (
+    Durability,
+    connect,
+    describe,
+    prepare_to_write,
+    transaction,
+)
+from flowmgr.journal.sqlite.lock import LockFile
+from flowmgr.journal.sqlite.position import Position, PositionFile, PositionKeeper, sync_directory
+from flowmgr.journal.sqlite.queries import READ, WRITE
+from flowmgr.journal.sqlite.recorder import Recorder
+from flowmgr.journal.sqlite.rows import JournalRow
+from flowmgr.journal.sqlite.schema import check_kind, check_schema, migrate
+from flowmgr.journal.sqlite.verification import MAX_VERIFIED, size_of, verify_and_heal
+
+logger = logging.getLogger(__name__)
+
+OLDEST_SQLITE = (3, 37)
+"""The first version of SQLite that has strict tables."""
+
+
+class Opened:
+    """A database that is open, and this process's own until `close`.
+
+    Attributes:
+        recorder: has the connection that writes.
+        position: keeps the position file.
+    """
+
+    def __init__(self, path: Path, durability: Durability, clock: Clock) -> None:
+        check_version_of_sqlite()
+        self._lock = LockFile(path)
+        self._lock.acquire()
+        try:
+            self.recorder, self.position = _open(path, durability, clock)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def close(self) -> None:
+        """Let others open the database. The connection must have been closed."""
+        self._lock.release()
+
+
+def check_version_of_sqlite() -> None:
+    """Return if the SQLite library is not too old.
+
+    Raises:
+        JournalRefusedError: it is.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        msg = (
+            f"The journal needs SQLite {oldest} or later, and this Python has "
+            f"{sqlite3.sqlite_version}: use a newer Python or system library"
+        )
+        raise JournalRefusedError(msg)
+
+
+def _open(path: Path, durability: Durability, clock: Clock) -> tuple[Recorder, PositionKeeper]:
+    connection = None
+    try:
+        connection = connect(path)
+        check_kind(connection, path)
+        prepare_to_write(connection, durability)
+        migrate(connection)
+        sync_directory(path.parent)
+        check_schema(connection, path)
+        recorder = Recorder(connection, _journal_row(connection, path))
+        file = PositionFile(path)
+        _check_position(path, file, recorder.journal, durability)
+        if size_of(path) <= MAX_VERIFIED:
+            verify_and_heal(recorder, path)
+        else:
+            logger.info("journal %s is large: each execution is verified when it is read", path)
+        _begin_epoch(recorder)
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, (sqlite3.Error, OSError)):
+            raise _refused(path, error) from error
+        raise
+    journal = recorder.journal
+    position = Position(journal.database_id, journal.position)
+    return recorder, PositionKeeper(file, position, clock)
+
+
+def _refused(path: Path, error: Exception) -> JournalRefusedError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        hint = (
+            "it is no SQLite database, or is damaged. Use another file, or look at it with "
+            "'flowmgr journal check' and restore a backup"
+        )
+    else:
+        hint = "make sure that its directory exists, has room, and that this user may write to it"
+    return JournalRefusedError(f"The journal {path} cannot be opened ({describe(error)}): {hint}")
+
+
+def _journal_row(connection: sqlite3.Connection, path: Path) -> JournalRow:
+    """Return the database's one row of what it is as a whole, having made it in a new one."""
+    values = connection.execute(READ["journal"]).fetchone()
+    [last] = connection.execute(READ["last_event_position"]).fetchone()
+    if values is None and not last:
+        row = JournalRow(uuid.uuid4().hex, 0, 0)
+        connection.execute(WRITE["insert_journal"], row.values())
+        return row
+    found = None if values is None else JournalRow.read(values)
+    if found is None:
+        msg = (
+            f"The journal {path} is damaged: it is not known which database it is, and how far it "
+            "has come. Look at it with 'flowmgr journal check', and restore a backup"
+        )
+        raise JournalRefusedError(msg)
+    return msgspec.structs.replace(found, position=max(found.position, last))
+
+
+def _check_position(
+    path: Path, file: PositionFile, journal: JournalRow, durability: Durability
+) -> None:
+    """Return if the database has everything that the position file says it had.
+
+    Raises:
+        JournalRefusedError: it is behind, or is another one.
+    """
+    known = file.read()
+    if known is None:
+        return
+    accept = f"to go on with what it has, delete {file.path}"
+    if known.database_id != journal.database_id:
+        msg = (
+            f"The journal {path} is not the database that was here before: restore it, or {accept}"
+        )
+        raise JournalRefusedError(msg)
+    if known.position > journal.position:
+        msg = (
+            f"The journal {path} has lost what it had acknowledged: it ends at position "
+            f"{journal.position}, and had come to {known.position}"
+        )
+        if durability == "full":
+            msg = f"{msg}. Restore its files (the one ending in -wal too), or {accept}"
+            raise JournalRefusedError(msg)
+        logger.warning("%s; with relaxed durability a power failure may do that", msg)
+
+
+def _begin_epoch(recorder: Recorder) -> None:
+    """Count this opening, durably: the number is in everything that is written from now on."""
+    recorder.journal = msgspec.structs.replace(recorder.journal, epoch=recorder.journal.epoch + 1)
+    with transaction(recorder.connection, "IMMEDIATE"):
+        recorder.connection.execute(WRITE["update_journal"], recorder.journal.values())

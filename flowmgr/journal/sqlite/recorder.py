@@ -1,0 +1,295 @@
+"""What the writer does to the tables: executions, their events, and the keys of their starts."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from actors.events import TERMINAL, TaskFinished
+from actors.ports import Batch, KeyTakenError, NotRecordedError, StartKey
+from flowmgr.errors import ExecutionDamagedError, InternalError, JournalError
+from flowmgr.journal.sqlite import repair
+from flowmgr.journal.sqlite.chain import Chain, link
+from flowmgr.journal.sqlite.queries import READ, WRITE
+from flowmgr.journal.sqlite.rows import DamageFoundError, ExecutionRow, JournalRow, KeyRow
+from flowmgr.journal.store import ExecutionSummary, metadata_text, summarise
+
+logger = logging.getLogger(__name__)
+
+
+PAGE: Final = 4096
+"""Bytes of a page of the database."""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where the log of an execution that has not ended goes on.
+
+    Attributes:
+        number: the execution's number.
+        next_seq: the position of its next event.
+        crc: the checksum of its last row.
+        summary: how it stands.
+        recoveries: how often it was recovered since it last came further.
+    """
+
+    number: int
+    next_seq: int
+    crc: int
+    summary: ExecutionSummary
+    recoveries: int
+
+
+class Recorder:
+    """Changes the tables, inside of transactions that the writer begins and ends.
+
+    It remembers the heads of the executions that have not ended, so that a step costs one INSERT.
+    What it learns in a transaction it knows only after `committed`; `rolled_back` forgets it.
+
+    Attributes:
+        connection: the connection that writes.
+        journal: the row of the table `journal`, with the last position that was committed.
+        written: bytes that were written, by a coarse estimate, for whoever sets it back to 0.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, journal: JournalRow) -> None:
+        self.connection: Final = connection
+        self.journal = journal
+        self.written = 0
+        self._position = journal.position
+        self._is_moved = False  # whether the position has to be written, no event having it
+        self._heads: dict[str, Head] = {}
+        self._changed: dict[str, Head | None] = {}  # None: to be read again
+        [self._last_number] = connection.execute(READ["last_execution_number"]).fetchone()
+
+    def committed(self) -> None:
+        """Keep what was learnt: the transaction is durable."""
+        self.journal = msgspec.structs.replace(self.journal, position=self._position)
+        for execution_id, head in self._changed.items():
+            if head is None:
+                self._heads.pop(execution_id, None)
+            else:
+                self._heads[execution_id] = head
+        self._changed.clear()
+        self._is_moved = False
+
+    def rolled_back(self) -> None:
+        """Forget what was learnt: the transaction has not happened."""
+        self._position = self.journal.position
+        self._changed.clear()
+        self._is_moved = False
+
+    def write_position(self) -> None:
+        """Write how far the database has come, if no row of an event says so."""
+        if self._is_moved:
+            row = msgspec.structs.replace(self.journal, position=self._position)
+            self.connection.execute(WRITE["update_journal"], row.values())
+
+    def move_on(self) -> None:
+        """Count a change that is not an event."""
+        self.written += 4 * PAGE
+        self._position += 1
+        self._is_moved = True
+
+    # Events.
+
+    def append(self, batch: Batch, events: bytes) -> Exception | None:
+        """Append *batch*, encoded as *events*; return why not, having changed nothing then."""
+        try:
+            head = self._head(batch.execution_id)
+            if head is None:
+                return self._start(batch, events)
+            if batch.first_seq != head.next_seq:
+                return _does_not_continue(batch, head.next_seq)
+        except ExecutionDamagedError as error:
+            return error
+        self._continue(head, batch, events)
+        return None
+
+    def _start(self, batch: Batch, events: bytes) -> Exception | None:
+        summary = summarise(None, batch.execution_id, batch.events)
+        if batch.first_seq != 1 or summary is None:
+            return _does_not_continue(batch, 1)
+        number = self._last_number + 1
+        if batch.key is not None:
+            refusal = self._take_key(batch.key, batch, number)
+            if refusal is not None:
+                return refusal
+        self._last_number = number
+        crc = self._insert_event(number, Chain(batch.execution_id).crc, batch, events)
+        last_seq = len(batch.events)
+        row = ExecutionRow(number, summary, 0, last_seq, crc)
+        self.connection.execute(WRITE["insert_execution"], row.values())
+        if summary.metadata:
+            self.connection.executemany(WRITE["insert_metadata"], metadata_rows(summary))
+        self._remember(batch, Head(number, last_seq + 1, crc, summary, 0))
+        return None
+
+    def _continue(self, head: Head, batch: Batch, events: bytes) -> None:
+        crc = self._insert_event(head.number, head.crc, batch, events)
+        next_seq = head.next_seq + len(batch.events)
+        summary = summarise(head.summary, batch.execution_id, batch.events)
+        assert summary is not None
+        recoveries = head.recoveries
+        if recoveries and any(type(event) is TaskFinished for event in batch.events):
+            recoveries = 0
+        if summary is not head.summary or recoveries != head.recoveries:
+            self._update(ExecutionRow(head.number, summary, recoveries, next_seq - 1, crc))
+        self._remember(batch, Head(head.number, next_seq, crc, summary, recoveries))
+
+    def _insert_event(self, number: int, previous: int, batch: Batch, events: bytes) -> int:
+        self._position += 1
+        epoch = self.journal.epoch
+        crc = link(previous, batch.execution_id, batch.first_seq, epoch, events)
+        self.written += len(events) + PAGE
+        self.connection.execute(
+            WRITE["insert_event"], (self._position, number, batch.first_seq, events, epoch, crc)
+        )
+        return crc
+
+    def _update(self, row: ExecutionRow) -> None:
+        self.written += 4 * PAGE
+        self.connection.execute(WRITE["update_execution"], row.values())
+
+    def _remember(self, batch: Batch, head: Head) -> None:
+        has_ended = isinstance(batch.events[-1], TERMINAL)
+        self._changed[batch.execution_id] = None if has_ended else head
+
+    # Heads.
+
+    def _head(self, execution_id: str) -> Head | None:
+        """Return where an execution's log goes on; None if there is no such execution.
+
+        Raises:
+            ExecutionDamagedError: what is stored of it cannot be gone on from.
+        """
+        changed = self._changed
+        head = changed[execution_id] if execution_id in changed else self._heads.get(execution_id)
+        if head is None:
+            head = self._read_head(execution_id)
+            if head is not None:
+                changed[execution_id] = head
+        return head
+
+    def _read_head(self, execution_id: str) -> Head | None:
+        values = self.connection.execute(READ["execution"], (execution_id,)).fetchone()
+        if values is None:
+            return None
+        try:
+            row = ExecutionRow.read(values)
+            chain = Chain(execution_id)
+            batches = self.connection.execute(READ["last_batches"], (row.number,)).fetchall()
+            if len(batches) > 1:
+                chain.begin_behind(batches.pop())
+            if batches:
+                chain.follow(batches.pop())
+            chain.check_end(row)
+        except DamageFoundError as error:
+            reason = self.repair(error.number) or error.reason
+            raise ExecutionDamagedError(execution_id, reason) from error
+        if row.damage is not None:
+            raise ExecutionDamagedError(execution_id, row.damage)
+        return Head(row.number, chain.next_seq, chain.crc, row.summary, row.recoveries)
+
+    def repair(self, number: int) -> str | None:
+        """Rebuild an execution's row from its events, or quarantine it; return why, if so."""
+        row = repair.examine(self.connection, number)
+        if row is None:
+            return None
+        self.move_on()
+        self._update(row)
+        self.connection.executemany(WRITE["insert_metadata"], metadata_rows(row.summary))
+        self._changed[row.summary.execution_id] = None
+        return row.damage
+
+    # Keys.
+
+    def _take_key(self, key: StartKey, batch: Batch, number: int) -> NotRecordedError | None:
+        at = batch.events[0].at
+        try:
+            found = self._find_key(key)
+        except JournalError as error:
+            return NotRecordedError(str(error))
+        execution_id, expires_at = batch.execution_id, key.expires_at
+        row = KeyRow(key.scope, key.key, key.fingerprint, number, execution_id, expires_at)
+        done = self.connection.execute(WRITE["take_key"], (*row.values(), at))
+        if done.rowcount:
+            return None
+        assert found is not None
+        return KeyTakenError(found.execution_id, found.fingerprint)
+
+    def _find_key(self, key: StartKey) -> KeyRow | None:
+        values = self.connection.execute(READ["start_key"], (key.scope, key.key)).fetchone()
+        return None if values is None else KeyRow.read(values)
+
+    # Executions.
+
+    def delete(self, execution_ids: Sequence[str]) -> int:
+        """Delete what has ended or is damaged of these; return how many there were."""
+        return sum(self._delete(execution_id) for execution_id in dict.fromkeys(execution_ids))
+
+    def _delete(self, execution_id: str) -> bool:
+        row = self._row(execution_id)
+        if row is None or (row.summary.ended_at is None and row.damage is None):
+            return False
+        self.move_on()
+        execute = self.connection.execute
+        execute(WRITE["delete_events"], (row.number,))
+        execute(WRITE["delete_keys"], (row.number,))
+        execute(WRITE["delete_execution"], (row.number,))
+        self.connection.executemany(WRITE["delete_metadata"], metadata_rows(row.summary))
+        self._changed[execution_id] = None
+        return True
+
+    def _row(self, execution_id: str) -> ExecutionRow | None:
+        """Return an execution's row, having repaired it if it needs that."""
+        values = self.connection.execute(READ["execution"], (execution_id,)).fetchone()
+        if values is None:
+            return None
+        try:
+            return ExecutionRow.read(values)
+        except DamageFoundError as error:
+            self.repair(error.number)
+            values = self.connection.execute(READ["execution_number"], (error.number,)).fetchone()
+            return ExecutionRow.read(values)
+
+    def count_recovery(self, execution_ids: Iterable[str]) -> None:
+        """Count one more recovery of each of these executions that has not ended."""
+        for execution_id in execution_ids:
+            row = self._row(execution_id)
+            if row is not None and row.summary.ended_at is None:
+                self._set_recoveries(row, row.recoveries + 1)
+
+    def forgive(self, execution_ids: Iterable[str] | None) -> None:
+        """Set the count of recoveries back to 0: of these executions, or of all."""
+        if execution_ids is None:
+            found = self.connection.execute(READ["recovered"]).fetchall()
+            execution_ids = [values[1] for values in found]
+        for execution_id in execution_ids:
+            row = self._row(execution_id)
+            if row is not None and row.recoveries:
+                self._set_recoveries(row, 0)
+
+    def _set_recoveries(self, row: ExecutionRow, recoveries: int) -> None:
+        self.move_on()
+        self._update(msgspec.structs.replace(row, recoveries=recoveries))
+        self._changed[row.summary.execution_id] = None
+
+
+def metadata_rows(summary: ExecutionSummary) -> list[tuple[str, str, str]]:
+    """Return what the table `execution_metadata` has of an execution."""
+    return [
+        (name, metadata_text(value), summary.execution_id)
+        for name, value in summary.metadata.items()
+    ]
+
+
+def _does_not_continue(batch: Batch, next_seq: int) -> InternalError:
+    msg = (
+        f"execution {batch.execution_id}: a batch at position {batch.first_seq} does not continue "
+        f"its log, which goes on at {next_seq}"
+    )
+    return InternalError(msg)

@@ -1,0 +1,287 @@
+"""The writer: one thread that owns the only connection that writes.
+
+It takes whatever has been asked for meanwhile, does it in one transaction, and answers all of it
+when that is durable. So one wait for the disk serves as many as are waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from actors.ports import Clock
+from flowmgr.errors import JournalUnavailableError
+from flowmgr.journal.sqlite.connection import describe, is_passing
+from flowmgr.journal.sqlite.position import PositionKeeper
+from flowmgr.journal.sqlite.posting import Post
+from flowmgr.journal.sqlite.queries import WRITE
+from flowmgr.journal.sqlite.recorder import Recorder
+from flowmgr.journal.sqlite.work import Answer, Work
+
+logger = logging.getLogger(__name__)
+
+MAX_GROUP: Final = 512
+"""Pieces of work that are done in one transaction, at most."""
+
+FIRST_DELAY: Final = 0.05
+"""Seconds after which it is tried again to record something; doubled each time."""
+
+MAX_DELAY: Final = 1.0
+
+PROBE_BYTES: Final = 65_536
+"""What is written to find out whether there is room again, when nothing waits to be written."""
+
+LOG_BYTES: Final = 16 * 1024 * 1024
+"""What may be written, by estimate, before it is moved from SQLite's log into the database."""
+
+
+class Writer:
+    """Owns the connection that writes, in a thread of its own.
+
+    Work is given with `put`, and answered in the event loop's thread. While nothing can be
+    recorded, what has happened waits here, in its order, and requests are refused.
+    """
+
+    def __init__(
+        self, recorder: Recorder, position: PositionKeeper, post: Post, clock: Clock
+    ) -> None:
+        self._recorder = recorder
+        self._connection = recorder.connection
+        self._position = position
+        self._post = post
+        self._monotonic = clock.monotonic
+        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None: close
+        self._held: deque[Work] = deque()  # facts that could not be recorded, in their order
+        self._trouble: str | None = None
+        self._delay = 0.0
+        self._retry_at = 0.0
+        self._broken: Exception | None = None
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be recorded at the moment, in a sentence."""
+        return self._trouble
+
+    def put(self, work: Work) -> None:
+        """Have *work* done; not a checkpoint.
+
+        A request is refused at once while nothing can be recorded.
+        """
+        trouble = self._trouble
+        if trouble is not None and work.is_request:
+            answer, argument = work.refusal(trouble)
+            answer(argument)
+        else:
+            self._queue.put(work)
+
+    def close(self) -> None:
+        """Do what has been asked for, then end the thread; blocks until it has ended."""
+        self._queue.put(None)
+        self._thread.join()
+
+    # The thread.
+
+    def _run(self) -> None:
+        while not self._is_closing:
+            group = self._take_group()
+            if self._broken is not None:
+                self._fail(group, self._broken)
+                continue
+            if self._trouble is None:
+                self._record(group)
+            else:
+                self._hold(group)
+                self._try_again()
+            self._keep()
+        self._end()
+
+    def _take_group(self) -> list[Work]:
+        """Wait until there is something to do, and return the work that has arrived by then."""
+        group: list[Work] = []
+        try:
+            work = self._queue.get(timeout=self._timeout())
+            while work is not None:
+                group.append(work)
+                if len(group) == MAX_GROUP:
+                    return group
+                work = self._queue.get_nowait()
+            self._is_closing = True
+        except queue.Empty:
+            pass
+        return group
+
+    def _timeout(self) -> float | None:
+        if self._broken is not None:
+            return None
+        if self._trouble is not None:
+            return max(0.0, self._retry_at - self._monotonic())
+        return self._position.due_in()
+
+    def _record(self, group: Sequence[Work]) -> None:
+        error = self._transact(group)
+        if error is None:
+            return
+        if is_passing(error):
+            self._pause(error)
+            self._hold(group)
+        else:
+            self._break(error)
+            self._fail(group, error)
+
+    def _transact(self, group: Sequence[Work]) -> Exception | None:
+        """Do *group* in one transaction and answer it; return why not, nothing having happened."""
+        if not group:
+            return None
+        try:
+            self._begin()
+            answers = self._apply(group)
+            self._commit()
+        except Exception as error:  # noqa: BLE001 - whoever waits is told of it
+            self._roll_back()
+            return error
+        self._deliver(answers)
+        return None
+
+    def _begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def _apply(self, group: Sequence[Work]) -> list[Answer]:
+        recorder = self._recorder
+        answers = [work.apply(recorder) for work in group]
+        recorder.write_position()
+        return answers
+
+    def _commit(self) -> None:
+        self._connection.execute("COMMIT")
+        self._recorder.committed()
+
+    def _roll_back(self) -> None:
+        self._recorder.rolled_back()
+        try:
+            if self._connection.in_transaction:  # SQLite may have taken it back by itself
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            logger.exception("the journal could not take a transaction back")
+
+    def _deliver(self, answers: Sequence[Answer]) -> None:
+        """Have everybody answered, in the event loop's thread, with one call for all of them."""
+        if answers:
+            self._post(_give, answers)
+
+    # Trouble.
+
+    def _pause(self, error: Exception) -> None:
+        """Nothing can be recorded: say so, and when to try again."""
+        reason = describe(error)
+        if self._trouble is None:
+            self._delay = FIRST_DELAY
+            logger.error("the journal cannot record anything: %s", reason)
+        else:
+            self._delay = min(2 * self._delay, MAX_DELAY)
+        self._retry_at = self._monotonic() + self._delay
+        self._trouble = (
+            f"The journal cannot record anything at the moment: {reason}. "
+            "It tries again by itself, and what has happened is not lost"
+        )
+
+    def _hold(self, group: Sequence[Work]) -> None:
+        """Refuse the requests of *group*, and keep the facts for later."""
+        assert self._trouble is not None
+        self._held.extend(work for work in group if not work.is_request)
+        self._deliver([work.refusal(self._trouble) for work in group if work.is_request])
+
+    def _try_again(self) -> None:
+        """If it is time, record what was held; all is well if there is room for more."""
+        if self._monotonic() < self._retry_at and not self._is_closing:
+            return
+        error: Exception | None = None
+        while self._held and error is None:
+            group = list(islice(self._held, MAX_GROUP))
+            error = self._transact(group)
+            if error is None:
+                for _ in group:
+                    self._held.popleft()
+        error = error or self._probe()
+        if error is None:
+            logger.warning("the journal records again")
+            self._trouble = None
+        elif is_passing(error):
+            self._pause(error)
+        else:
+            self._break(error)
+
+    def _probe(self) -> Exception | None:
+        """Find out whether there is room; return why nothing can be written."""
+        try:
+            self._begin()
+            self._connection.execute(WRITE["pad_journal"], (PROBE_BYTES,))
+            self._commit()
+            self._begin()
+            self._connection.execute(WRITE["unpad_journal"])
+            self._commit()
+        except sqlite3.Error as error:
+            self._roll_back()
+            return error
+        return None
+
+    def _break(self, error: Exception) -> None:
+        """Nothing will be recorded any more: everybody who waits, or ever asks, is told."""
+        logger.critical("the journal has failed", exc_info=error)
+        self._broken = error
+        self._trouble = f"The journal has failed: {describe(error)}"
+        held, self._held = list(self._held), deque()
+        self._fail(held, error)
+
+    def _fail(self, group: Sequence[Work], error: Exception) -> None:
+        self._deliver([work.failure(error) for work in group])
+
+    # Keeping.
+
+    def _keep(self) -> None:
+        """Do what is due from time to time."""
+        journal = self._recorder.journal
+        self._position.moved_to(journal.position)
+        self._position.write_if_due()
+        if self._recorder.written > LOG_BYTES:
+            self._checkpoint("PASSIVE")
+
+    def _checkpoint(self, kind: str) -> None:
+        """Move what SQLite's log has into the database, as far as no reader needs it."""
+        self._recorder.written = 0
+        try:
+            self._connection.execute(f"PRAGMA wal_checkpoint({kind})")
+        except sqlite3.Error as error:
+            if is_passing(error):
+                logger.warning("the journal's log was not moved: %s", describe(error))
+            else:
+                self._break(error)
+
+    def _end(self) -> None:
+        if self._held:
+            count = len(self._held)
+            logger.error("the journal is closed before %d batches could be recorded", count)
+            self._fail(self._held, JournalUnavailableError(self._trouble or ""))
+        if self._broken is None:
+            self._position.write()
+            self._checkpoint("TRUNCATE")
+        self._connection.close()
+
+
+def _give(answers: Sequence[Answer]) -> None:
+    for answer, argument in answers:
+        try:
+            answer(argument)
+        except Exception:  # one that cannot be told does not keep the others from it
+            logger.exception("a bug in flowmgr: the answer of the journal could not be taken")
