@@ -71,7 +71,16 @@ def say(title: str, answer: httpx.Response, field: str | None = None) -> None:
 @contextlib.contextmanager
 def server(backend: str) -> Iterator[str]:
     """Run a server on a free port, and stop it by SIGTERM."""
-    command = [sys.executable, "-c", "from web.cli import main; main()", "serve", "--port", "0"]
+    command = [
+        sys.executable,
+        "-c",
+        "from web.cli import main; main()",
+        "serve",
+        "--port",
+        "0",
+        "--journal",
+        "memory",
+    ]
     command += ["--backend", backend, "--activities", "examples.activities"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -46,6 +46,9 @@ from flowmgr.starts import Repetition, StartRequest, merged_metadata, repeated
 
 logger = logging.getLogger(__name__)
 
+FORGIVING_SECONDS = 0.2
+"""What closing may take longer, so that executions are not blamed for it."""
+
 
 class Engine(Operations):
     """Registers flows, and starts, shows, waits for and changes their executions.
@@ -262,6 +265,17 @@ class Engine(Operations):
                 delete_outdated, self._store, self.settings.keep, self._clock, name="retention"
             )
 
+    async def forgive(self) -> None:
+        """Note that what is unfinished has not ended the engine: it is closed; for `open_engine`.
+
+        Cancelling it has no effect; it takes `FORGIVING_SECONDS` at most.
+        """
+        with anyio.move_on_after(FORGIVING_SECONDS, shield=True):
+            try:
+                await self._store.forgive(None)
+            except JournalError as error:
+                logger.warning("the counts of recoveries stay as they are: %s", error)
+
     def begin_draining(self, grace: float | None = None) -> None:
         """Accept no more executions, and let the live ones end within *grace* seconds.
 
@@ -350,6 +364,7 @@ async def open_engine(
             raised = error
         else:
             await live.drained()
+        await engine.forgive()
         live.close()
     if failures:
         msg = f"The journal failed, and the engine with it: {failures[0]}"

@@ -47,6 +47,24 @@ class Seconds(click.FloatRange):
         return number
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg] # generic in newer versions only
+    """A time such as 30d, 12h, 15m or 90s; a number alone is seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return *value* in seconds."""
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw]?)", str(value).strip())
+        if match is None or float(match[1]) == 0:
+            self.fail(f"{value!r} is no time such as 30d, 12h, 15m or 90s", param, ctx)
+        return float(match[1]) * UNITS[match[2] or "s"]
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+"""Seconds in the units of a duration."""
+
 backend_option = click.option(
     "--backend",
     type=click.Choice(["asyncio", "trio"]),
@@ -115,11 +133,19 @@ def main() -> None:
 @backend_option
 @click.option(
     "--journal",
-    type=click.Choice(["memory"]),
-    default="memory",
+    default="sqlite:flowmgr.db",
+    metavar="sqlite:PATH|memory",
     show_default=True,
     show_envvar=True,
     help="Where executions are recorded. In memory they end with the process.",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(["full", "relaxed"]),
+    default="full",
+    show_default=True,
+    show_envvar=True,
+    help="What is recorded survives a power loss (full), or only the end of the process (relaxed).",
 )
 @activities_option
 @click.option(
@@ -144,7 +170,21 @@ def main() -> None:
     default=10_000,
     show_default=True,
     show_envvar=True,
-    help="Ended executions that are kept; the oldest are forgotten.",
+    help="Ended executions that the journal in memory keeps; the oldest are forgotten.",
+)
+@click.option(
+    "--keep",
+    type=Duration(),
+    show_envvar=True,
+    help="How long ended executions are kept, such as 30d. For ever if it is not given.",
+)
+@click.option(
+    "--key-ttl",
+    type=Duration(),
+    default="24h",
+    show_default=True,
+    show_envvar=True,
+    help="How long an idempotency key stands for its request.",
 )
 @simulate_option
 @click.option("--access-log", is_flag=True, show_envvar=True, help="Log every request.")
@@ -162,8 +202,11 @@ def serve(**options: Any) -> None:
     simulate = options["simulate_unknown_activities"]
     settings = Settings(
         journal=options["journal"],
+        durability=options["durability"],
         grace=options["grace"],
         keep_ended=options["keep_ended"],
+        keep=options["keep"],
+        key_seconds=options["key_ttl"],
         simulate_unknown_activities=simulate,
     ).checked()
     catalogue = ActivityCatalogue.of(*options["activities"], defaults=[builtins])

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from actors.ports import Clock
 from flowmgr.journal.memory import MemoryJournal
+from flowmgr.journal.sqlite import open_sqlite
 from flowmgr.journal.store import Store
 from flowmgr.settings import Settings
 
@@ -21,5 +22,9 @@ async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
     Raises:
         JournalRefusedError: it cannot be opened as it is.
     """
-    del clock
-    yield MemoryJournal(settings.keep_ended)
+    path = settings.database
+    if path is None:
+        yield MemoryJournal(settings.keep_ended)
+        return
+    async with open_sqlite(path, durability=settings.durability, clock=clock) as journal:
+        yield journal

@@ -23,7 +23,9 @@ SLACK = 0.5
 def server(request: pytest.FixtureRequest):
     """A server that a test stops, and that has little grace."""
     options = ["--port", "0", "--backend", request.param, "--grace", str(GRACE)]
-    with ServerProcess(["web", "serve", "--activities", ACTIVITIES, *options]) as process:
+    with ServerProcess(
+        ["web", "serve", "--journal", "memory", "--activities", ACTIVITIES, *options]
+    ) as process:
         process.wait_until_ready()
         with httpx.Client(base_url=process.url, timeout=PATIENCE, trust_env=False) as client:
             yield Served(request.param, process, client)

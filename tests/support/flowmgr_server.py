@@ -155,6 +155,8 @@ def serving(
     fixed = ["--port", "0", "--backend", backend, "--activities", ACTIVITIES]
     if is_told_by_environment:
         fixed = []
+    elif "--journal" not in options:
+        fixed += ["--journal", "memory"]
     with ServerProcess(["web", "serve", *fixed, *options], env=env) as process:
         process.wait_until_ready()
         with httpx.Client(base_url=process.url, timeout=PATIENCE, trust_env=False) as client:
