@@ -303,7 +303,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
             running is not None
             and running.visit == run.visit
             and running.attempt == run.attempt
-            and not self.state.has_ended
+            and self.state.ended_at is None
         )
 
     def _stopped(

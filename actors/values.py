@@ -8,7 +8,7 @@ base64, the key 1 to "1") is therefore refused where it appears.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -56,7 +56,8 @@ def decode_value(data: bytes | msgspec.Raw) -> Any:
 
 def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
     if isinstance(value, dict):
-        _refuse_deep(depth)
+        if depth >= MAX_DEPTH:
+            _refuse_deep()
         for key, item in value.items():
             if not isinstance(key, str):
                 msg = f"{where} has the key {key!r}: keys in JSON are text; use str({key!r})"
@@ -64,7 +65,8 @@ def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
             if type(item) not in _PLAIN:
                 _refuse_what_json_changes(item, depth + 1, f"{where}[{key!r}]")
     elif isinstance(value, (list, tuple)):
-        _refuse_deep(depth)
+        if depth >= MAX_DEPTH:
+            _refuse_deep()
         for position, item in enumerate(value):
             if type(item) not in _PLAIN:
                 _refuse_what_json_changes(item, depth + 1, f"{where}[{position}]")
@@ -72,11 +74,10 @@ def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
         _refuse_object_or_scalar(value, depth, where)
 
 
-def _refuse_deep(depth: int) -> None:
-    """Refuse an object or a list that has *depth* others around it."""
-    if depth >= MAX_DEPTH:
-        msg = f"the result is nested deeper than {MAX_DEPTH} levels; return a flatter value"
-        raise ValueRefusedError(msg)
+def _refuse_deep() -> NoReturn:
+    """Refuse an object or a list that has `MAX_DEPTH` others around it."""
+    msg = f"the result is nested deeper than {MAX_DEPTH} levels; return a flatter value"
+    raise ValueRefusedError(msg)
 
 
 def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:
@@ -92,8 +93,8 @@ def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:
         attributes = getattr(type(value), "__attrs_attrs__", ())
         fields = getattr(value, "__dataclass_fields__", [each.name for each in attributes])
         fields = getattr(value, "__struct_fields__", fields)
-        if fields:
-            _refuse_deep(depth)
+        if fields and depth >= MAX_DEPTH:
+            _refuse_deep()
         for name in fields:
             _refuse_what_json_changes(getattr(value, name, None), depth + 1, f"{where}.{name}")
         return

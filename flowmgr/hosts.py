@@ -96,17 +96,21 @@ class _Host:
         supervisor: runs the execution; None while there is none.
     """
 
-    __slots__ = ("_given", "_scope", "supervisor")
+    __slots__ = ("_event_type", "_given", "_scope", "_scope_type", "supervisor")
 
     def __init__(self, supervisor: ExecutionSupervisor) -> None:
         self._given = anyio.Event()
+        # The backend's own classes. They are made the same as anyio's, which look the backend up
+        # each time and then, on trio, make everything twice.
+        self._event_type = type(self._given)
+        self._scope_type = type(anyio.CancelScope())
         self.give(supervisor)
 
     def give(self, supervisor: ExecutionSupervisor) -> None:
         """Have the host run *supervisor* next."""
         self.supervisor: ExecutionSupervisor | None = supervisor
         # A scope for each execution: closing it is what shows that others were left open in it.
-        self._scope = anyio.CancelScope()
+        self._scope = self._scope_type()
         supervisor.stop_host = self._scope.cancel
         self._given.set()
 
@@ -137,7 +141,7 @@ class _Host:
         Returns:
             Whether it is: a cancellation that nobody asked for ends the waiting as well.
         """
-        self._given = anyio.Event()
+        self._given = self._event_type()
         try:
             await self._given.wait()
         except anyio.get_cancelled_exc_class():

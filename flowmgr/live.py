@@ -246,7 +246,7 @@ class LiveExecutions(SupervisorHooks):
     def _forget(self, supervisor: ExecutionSupervisor) -> None:
         if self._supervisors.get(supervisor.execution_id) is supervisor:
             del self._supervisors[supervisor.execution_id]
-        if not self._supervisors:
+        if not self._supervisors and self._drained is not None:  # it is what waits for this
             self._all_over.set()
 
     def journal_failed(self, error: Exception) -> None:

@@ -302,13 +302,16 @@ class Operations:
 
     async def _over(self, supervisor: ExecutionSupervisor, timeout: float | None) -> Execution:  # noqa: ASYNC109
         # A short execution ends while others have their turn; an event and a timeout cost more.
+        # Twice, because trio gives ready tasks their turns in either order: this one may be first.
         await checkpoint()
+        if not supervisor.is_over:
+            await checkpoint()
         if timeout is None:
             await supervisor.over()
         elif not supervisor.is_over:
             with anyio.move_on_after(timeout):
                 await supervisor.over()
-        if supervisor.is_over and not supervisor.state.has_ended:
+        if not supervisor.state.has_ended and supervisor.is_over:
             raise _stopped(supervisor.execution_id)
         return view(supervisor.execution_id, supervisor.state)
 

@@ -52,7 +52,7 @@ class MemoryJournal:
             raise InternalError(msg)
         log.events.extend(batch.events)
         log.summary = summarise(log.summary, execution_id, batch.events)
-        if isinstance(batch.events[-1], TERMINAL):
+        if type(batch.events[-1]) in TERMINAL:
             self._ended.append(execution_id)
             if len(self._ended) > self._keep_ended:
                 self._forget(self._ended.popleft())
