@@ -16,7 +16,7 @@ from web.controllers.flows import FlowController
 from web.controllers.health import VERSION, HealthController
 from web.openapi import docs_assets, openapi_config, openapi_json
 from web.problems import EXCEPTION_HANDLERS
-from web.requests import refuse_unknown_query
+from web.requests import ScopeRequest, refuse_unknown_query
 from web.settings import WebSettings
 
 ANSWER_SECONDS = 0.2
@@ -87,6 +87,7 @@ def create_app(
         ],
         lifespan=[engine_lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
+        request_class=ScopeRequest,
         before_request=refuse_unknown_query,
         request_max_body_size=web_settings.max_body_bytes,
         openapi_config=openapi_config(VERSION),

@@ -19,8 +19,25 @@ from web.problems import RequestError
 
 AnyRequest = Request[Any, Any, Any]
 
+
+class ScopeRequest(AnyRequest):
+    """A request that finds the length of its body without taking in all headers.
+
+    Reading a body begins with it, to refuse one that is too large.
+    """
+
+    @property
+    def content_length(self) -> int | None:
+        """What the header Content-Length says; None if it is not there."""
+        for name, value in self.scope["headers"]:
+            if name == b"content-length":
+                is_plain = value.isdigit() and len(value) <= MAX_DIGITS
+                return int(value) if is_plain else super().content_length  # which may refuse it
+        return None
+
+
 MAX_DIGITS = 15
-"""Digits that a number in a cursor may have: no list is that long."""
+"""Digits that a number in a cursor or a length may have: no list and no body is that long."""
 
 _FLOW_BODY = frozenset({"flow", "flow_data", *FlowDefinition.__struct_fields__})
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")

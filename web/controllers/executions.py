@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar import Controller, MediaType, Response, get, post
+from litestar import Controller, Response, get, post
 from litestar.params import FromQuery, Parameter
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from actors.state import ExecutionStatus
 from flowmgr.executions import Execution
 from flowmgr.journal.store import ExecutionQuery
+from web.answers import EncodedResponse
 from web.controllers.flows import Cursor, Limit
 from web.openapi import CancelOperation, ExecuteOperation
 from web.requests import (
@@ -103,13 +104,11 @@ def _what_to_execute(body: dict[str, Any]) -> tuple[str | dict[str, Any], int | 
 def _answer(execution: Execution, *, respond_async: bool = False) -> Response[Any]:
     content = encode(execution_resource(execution))
     if execution.has_ended:
-        return Response(content, status_code=HTTP_200_OK, media_type=MediaType.JSON)
+        return EncodedResponse(content, status_code=HTTP_200_OK)
     headers = {"Location": f"/executions/{execution.execution_id}"}
     if respond_async:
         headers["Preference-Applied"] = "respond-async"
-    return Response(
-        content, status_code=HTTP_202_ACCEPTED, media_type=MediaType.JSON, headers=headers
-    )
+    return EncodedResponse(content, status_code=HTTP_202_ACCEPTED, headers=headers)
 
 
 class ExecutionController(Controller):
