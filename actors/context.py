@@ -50,11 +50,11 @@ class Context(Mapping[str, Any]):
 
     def extended(self, key: str, data: msgspec.Raw) -> Context:
         """Return a context that has *data* (JSON) under *key* as well; this one stays as it is."""
-        log = self._log
-        if len(log.entries) != self._size:  # someone else has extended this context already
+        log, size = self._log, self._size
+        if len(log.entries) != size:  # someone else has extended this context already
             return Context.of({**self.raw(), key: data})
         log.append(key, data)
-        return Context(log, self._size + 1)
+        return Context(log, size + 1)
 
     def copy(self) -> Context:
         """Return an equal context whose decoded values are not shared with this one."""
@@ -124,10 +124,10 @@ class _Log:
         self.positions: dict[str, tuple[int, ...]] = {}
 
     def append(self, key: str, data: msgspec.Raw) -> None:
-        position = len(self.entries)
-        earlier = self.positions.get(key)
-        self.positions[key] = (position,) if earlier is None else (*earlier, position)
-        self.entries.append((key, data))
+        entries, positions = self.entries, self.positions
+        here = (len(entries),)
+        positions[key] = positions[key] + here if key in positions else here
+        entries.append((key, data))
 
 
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

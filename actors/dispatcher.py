@@ -44,11 +44,13 @@ class Dispatcher:
     def schedule(self, actor: Actor[Any]) -> None:
         """Have *actor* handle its mail, now or right after the actor that is doing so."""
         ready = self._ready
-        ready.append(actor)
         if self._is_draining:
+            ready.append(actor)
             return
         self._is_draining = True
         try:
+            actor.is_scheduled = False
+            actor.handle_mail()
             while ready:
                 actor = ready.popleft()
                 actor.is_scheduled = False

@@ -306,9 +306,7 @@ class Operations:
         await checkpoint()
         if not supervisor.is_over:
             await checkpoint()
-        if timeout is None:
-            await supervisor.over()
-        elif not supervisor.is_over:
+        if not supervisor.is_over:
             with anyio.move_on_after(timeout):
                 await supervisor.over()
         if not supervisor.state.has_ended and supervisor.is_over:

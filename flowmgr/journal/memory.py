@@ -46,12 +46,11 @@ class MemoryJournal:
         log = self._logs.get(execution_id)
         if log is None:
             key = None if batch.key is None else (batch.key.scope, batch.key.key)
-            log = self._logs[execution_id] = _Log(key)
+            log = self._logs[execution_id] = _Log(execution_id, key)
         if batch.first_seq != len(log.events) + 1:
             msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
             raise InternalError(msg)
         log.events.extend(batch.events)
-        log.summary = summarise(log.summary, execution_id, batch.events)
         if type(batch.events[-1]) in TERMINAL:
             self._ended.append(execution_id)
             if len(self._ended) > self._keep_ended:
@@ -132,7 +131,7 @@ class MemoryJournal:
     async def get_execution(self, execution_id: str) -> ExecutionSummary | None:
         """See `Store.get_execution`."""
         log = self._logs.get(execution_id)
-        return None if log is None else log.summary
+        return None if log is None else log.summary()
 
     async def list_executions(
         self, query: ExecutionQuery, before: str | None, limit: int
@@ -140,7 +139,7 @@ class MemoryJournal:
         """See `Store.list_executions`."""
         found: list[ExecutionSummary] = []
         for execution_id in sorted(self._logs, reverse=True):
-            summary = self._logs[execution_id].summary
+            summary = self._logs[execution_id].summary()
             is_behind = before is None or execution_id < before
             if is_behind and summary is not None and _matches(query, summary):
                 found.append(summary)
@@ -161,11 +160,11 @@ class MemoryJournal:
 
     async def list_unfinished(self) -> Sequence[Unfinished]:
         """See `Store.list_unfinished`."""
-        summaries = [log.summary for log in self._logs.values() if log.summary is not None]
+        found = [self._logs[execution_id].summary() for execution_id in sorted(self._logs)]
         return [
             Unfinished(summary.execution_id, summary.status, 0)
-            for summary in sorted(summaries, key=lambda summary: summary.execution_id)
-            if summary.ended_at is None
+            for summary in found
+            if summary is not None and summary.ended_at is None
         ]
 
     async def read_histories(
@@ -184,12 +183,22 @@ class MemoryJournal:
 class _Log:
     """One execution."""
 
-    __slots__ = ("events", "key", "summary")
+    __slots__ = ("_execution_id", "_summarised", "_summary", "events", "key")
 
-    def __init__(self, key: tuple[str, str] | None) -> None:
+    def __init__(self, execution_id: str, key: tuple[str, str] | None) -> None:
         self.key = key  # that it was started with
         self.events: list[Event] = []
-        self.summary: ExecutionSummary | None = None
+        self._execution_id = execution_id
+        self._summary: ExecutionSummary | None = None
+        self._summarised = 0  # how many of the events are in the summary
+
+    def summary(self) -> ExecutionSummary | None:
+        """Return the summary, brought up to date: far more is written than is ever listed."""
+        if self._summarised < len(self.events):
+            new = self.events[self._summarised :]
+            self._summary = summarise(self._summary, self._execution_id, new)
+            self._summarised = len(self.events)
+        return self._summary
 
 
 def _matches(query: ExecutionQuery, summary: ExecutionSummary) -> bool:

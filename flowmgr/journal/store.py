@@ -197,7 +197,8 @@ def summarise(
 ) -> ExecutionSummary | None:
     """Return the summary after *events*; the one object that was given if they change nothing.
 
-    Every journal keeps its list of executions with this, in the transaction of the events.
+    Every journal keeps its list of executions with this; one that is durable, in the transaction
+    of the events.
     """
     for event in events:
         if type(event) is TaskFinished:
