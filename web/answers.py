@@ -11,7 +11,7 @@ from litestar.types import Receive, Scope, Send
 class EncodedResponse(Response[bytes]):
     """A response whose content is JSON already, so that it has only to be sent.
 
-    Of another one, Litestar makes a second object at each request, and looks for an encoder,
+    Of any other, Litestar makes a second object at each request, and looks for an encoder,
     cookies, a background task and headers of the route: a tenth of the request's time.
     """
 
