@@ -17,6 +17,7 @@ from actors.events import (
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    ExecutionQuarantined,
     TaskFinished,
     TaskSkipped,
     TaskStarted,
@@ -396,6 +397,9 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         if self.is_idle:
             self._hooks.execution_idle(self)
 
+    def _quarantine(self, _: Event) -> None:
+        self.stop()  # it is to cost nothing until somebody resumes it
+
     def _end(self, _: Event) -> None:
         self._dispatcher.close()
         self._hooks.execution_ended(self)
@@ -420,6 +424,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         TaskFinished: _pause,
         TaskSkipped: _pause,
         AttemptInterrupted: _pause,
+        ExecutionQuarantined: _quarantine,
         CancelRequested: _stop,
         ExecutionCompleted: _end,
         ExecutionFailed: _end,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final, NoReturn
 
 from actors.events import Scalar, is_scalar
+from actors.values import ValueRefusedError, encode_value
 from flowmgr.errors import MetadataError, Problem
+from flowmgr.language.documents import refusal
 
 MAX_ENTRIES: Final = 32
 MAX_NAME_LENGTH: Final = 128
@@ -34,6 +36,10 @@ def check_metadata(given: Any) -> dict[str, Scalar]:
                 f"{MAX_TEXT_LENGTH} characters; larger data goes into the context"
             )
             _refuse(f"/{shown}", "wrong_type", message)
+    try:
+        encode_value(given)
+    except ValueRefusedError as error:
+        _refuse("", *refusal(error, "metadata"))
     return dict(given)
 
 

@@ -13,7 +13,10 @@ from flowmgr import activity, open_engine
 from tests.support.flows import Gate, chain, until
 from tests.support.journals import LateJournal
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("any_journal")]
+
+IN_MEMORY = pytest.mark.parametrize("any_journal", ["memory"], indirect=True)
+"""Marks a test that has a journal of its own making."""
 
 ON_ASYNCIO = pytest.mark.parametrize(
     "anyio_backend",
@@ -213,6 +216,7 @@ async def test_an_activity_that_cancels_its_own_task_and_returns_does_no_harm_to
 
 
 @ON_ASYNCIO
+@IN_MEMORY
 async def test_a_cancellation_that_nobody_asked_for_does_not_keep_the_next_task_from_running(
     monkeypatch,
 ):

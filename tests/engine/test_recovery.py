@@ -1,0 +1,287 @@
+"""What was unfinished when the engine ended goes on from its last finished task."""
+
+import anyio
+import msgspec
+import pytest
+
+from actors.actor import Reply
+from actors.events import (
+    AttemptInterrupted,
+    CancelRequested,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionQuarantined,
+    ExecutionStarted,
+    TaskFinished,
+    TaskStarted,
+    TaskStopped,
+)
+from actors.ports import Batch
+from flowmgr import activity
+from flowmgr.errors import ExecutionStateError
+from flowmgr.journal.store import ExecutionQuery
+from flowmgr.language.definition import FlowDefinition
+from flowmgr.recovery import CHUNK, MAX_KILLS
+from tests.support.flows import PATIENCE, chain, ending_of, recorded, until
+
+pytestmark = pytest.mark.anyio
+
+
+EMPTY = msgspec.Raw(b"{}")
+
+
+class Recorded:
+    """The history of an execution as an engine would find it that another one has left."""
+
+    execution_id = "01999999-9999-7999-8999-999999999999"
+
+    def __init__(self, started, *events, definition):
+        flow = msgspec.convert(definition, FlowDefinition)
+        encoded = msgspec.Raw(msgspec.json.encode(flow))
+        self.events = (msgspec.structs.replace(started, definition=encoded), *events)
+
+    async def append_to(self, engine):
+        reply = Reply()
+        batch = Batch(self.execution_id, 1, self.events)
+        engine._store.append(batch, lambda error: reply.give(error or True))
+        await reply.get()
+
+
+class Steps:
+    """Activities that note when they run; one of them waits, once, until the engine ends."""
+
+    def __init__(self, waits_in=None):
+        self.ran = []
+        self.waiting = 0
+        self._waits_in = waits_in
+
+    def make(self, name, *, fails=False):
+        @activity(name)
+        async def step(context):
+            self.ran.append(name)
+            if name == self._waits_in:
+                self.waiting += 1
+                await anyio.sleep_forever()
+            if fails:
+                raise ValueError("no good")
+            return f"{name} {len(context)}"
+
+        return step
+
+    def all(self, *names):
+        return [self.make(name) for name in names]
+
+
+async def recovered(engine):
+    await until(lambda: engine.recovery.is_over)
+
+
+async def test_what_was_unfinished_goes_on_and_what_had_finished_stays_finished(reopened):
+    before, after = Steps(waits_in="b"), Steps()
+    async with reopened.open(*before.all("a", "b", "c")) as engine:
+        await engine.register(chain("a", "b", "c"))
+        started = await engine.start("chain", {"number": 1})
+        await until(lambda: before.waiting)
+    async with reopened.open(*after.all("a", "b", "c")) as engine:
+        found = await engine.wait(started.execution_id, timeout=PATIENCE)
+        events = await recorded(engine, started.execution_id)
+    assert (before.ran, after.ran) == (["a", "b"], ["b", "c"])
+    assert (found.status, found.interruptions, found.had_failures) == ("completed", 1, False)
+    assert found.context["a_result"] == "a 1"
+    assert found.context["b_result"] == "b 2"
+    assert [type(event) for event in events] == [
+        ExecutionStarted,
+        TaskStarted,
+        TaskFinished,
+        TaskStarted,
+        AttemptInterrupted,
+        TaskStarted,
+        TaskFinished,
+        TaskStarted,
+        TaskFinished,
+        ExecutionCompleted,
+    ]
+    assert [e.attempt for e in events if isinstance(e, TaskStarted)] == [1, 1, 2, 1]
+
+
+async def test_a_flow_that_is_only_run_goes_on_as_well(reopened):
+    before, after = Steps(waits_in="a"), Steps()
+    async with reopened.open(*before.all("a", "b")) as engine:
+        started = await engine.start(chain("a", "b"))
+        await until(lambda: before.waiting)
+    async with reopened.open(*after.all("a", "b")) as engine:
+        found = await engine.wait(started.execution_id, timeout=PATIENCE)
+    assert (found.status, after.ran) == ("completed", ["a", "b"])
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_an_execution_stays_with_its_version_whatever_becomes_of_its_flow(
+    reopened, is_deleted
+):
+    before, after = Steps(waits_in="a"), Steps()
+    async with reopened.open(*before.all("a", "b", "c")) as engine:
+        await engine.register(chain("a", "b"))
+        started = await engine.start("chain")
+        await engine.register(chain("a", "c"))
+        if is_deleted:
+            await engine.flows.delete("chain")
+        await until(lambda: before.waiting)
+    async with reopened.open(*after.all("a", "b", "c")) as engine:
+        found = await engine.wait(started.execution_id, timeout=PATIENCE)
+    assert (found.flow_version, after.ran) == (1, ["a", "b"])
+
+
+@pytest.mark.parametrize(("target", "status"), [("end", "failed"), ("mend", "completed")])
+async def test_a_task_that_runs_at_most_once_has_failed_when_it_was_interrupted(
+    reopened, target, status
+):
+    document = chain("pay", "ship")
+    document["tasks"] = [{"name": "pay", "at_most_once": True}, {"name": "ship"}, {"name": "mend"}]
+    document["conditions"][0]["target_task_failure"] = target
+    before, after = Steps(waits_in="pay"), Steps()
+    async with reopened.open(*before.all("pay", "ship", "mend")) as engine:
+        started = await engine.start(document)
+        await until(lambda: before.waiting)
+    async with reopened.open(*after.all("pay", "ship", "mend")) as engine:
+        found = await engine.wait(started.execution_id, timeout=PATIENCE)
+    assert (found.status, after.ran) == (status, ["mend"] if target == "mend" else [])
+    assert found.task_results["pay"].error.type == "Interrupted"
+    assert (found.interruptions, found.had_failures) == (1, True)
+
+
+async def test_what_was_being_cancelled_is_cancelled(reopened):
+    after = Steps()
+    journal = Recorded(
+        ExecutionStarted(at=1.0, flow_id="x", flow_version=0, start_task="a", context=EMPTY),
+        TaskStarted(at=1.0, task="a"),
+        CancelRequested(at=2.0, by="ada", reason="enough"),
+        definition=chain("a"),
+    )
+    async with reopened.open(*after.all("a")) as engine:
+        await journal.append_to(engine)
+    async with reopened.open(*after.all("a")) as engine:
+        found = await engine.wait(journal.execution_id, timeout=PATIENCE)
+        ending = await ending_of(engine, journal.execution_id)
+    assert (found.status, after.ran) == ("cancelled", [])
+    assert isinstance(ending, ExecutionCancelled)
+    [line] = found.cancellation.tasks
+    assert isinstance(line, TaskStopped)
+    assert (line.task, line.how, line.seconds > 0) == ("a", "killed", True)
+    assert (found.cancellation.by, found.cancellation.reason) == ("ada", "enough")
+
+
+async def test_a_paused_execution_stays_paused_and_is_no_task_until_it_is_resumed(reopened):
+    before, after = Steps(waits_in="a"), Steps()
+    async with reopened.open(*before.all("a", "b")) as engine:
+        started = await engine.start(chain("a", "b"))
+        await until(lambda: before.waiting)
+        await engine.pause(started.execution_id)
+    async with reopened.open(*after.all("a", "b")) as engine:
+        await recovered(engine)
+        assert engine.live_executions == 0
+        assert (await engine.get(started.execution_id)).status == "paused"
+        await engine.resume(started.execution_id)
+        found = await engine.wait(started.execution_id, timeout=PATIENCE)
+    assert (found.status, after.ran, found.interruptions) == ("completed", ["a", "b"], 1)
+
+
+async def test_a_paused_execution_can_be_cancelled_after_a_restart(reopened):
+    before = Steps(waits_in="a")
+    async with reopened.open(*before.all("a", "b")) as engine:
+        started = await engine.start(chain("a", "b"))
+        await until(lambda: before.waiting)
+        await engine.pause(started.execution_id)
+    async with reopened.open(*Steps().all("a", "b")) as engine:
+        found = await engine.cancel(started.execution_id, wait=PATIENCE)
+        assert (found.status, engine.live_executions) == ("cancelled", 0)
+
+
+async def test_closing_leaves_unfinished_what_does_not_end_within_the_grace(reopened):
+    before, after = Steps(waits_in="b"), Steps()
+    async with reopened.open_and_close(*before.all("a", "b"), grace=0.05) as engine:
+        started = await engine.start(chain("a", "b"))
+        await until(lambda: before.waiting)
+    async with reopened.open(*after.all("a", "b")) as engine:
+        found = await engine.wait(started.execution_id, timeout=PATIENCE)
+    assert (found.status, after.ran) == ("completed", ["b"])
+
+
+async def test_an_execution_whose_activity_is_not_loaded_stays_as_it_is_until_it_is(reopened):
+    before, after = Steps(waits_in="a"), Steps()
+    async with reopened.open(*before.all("a")) as engine:
+        started = await engine.start(chain("a"))
+        await until(lambda: before.waiting)
+    async with reopened.open() as engine:
+        await recovered(engine)
+        assert "'a'" in engine.recovery.stranded[started.execution_id]
+        assert (await engine.get(started.execution_id)).status == "running"
+        with pytest.raises(ExecutionStateError, match="'a'"):
+            await engine.pause(started.execution_id)
+    async with reopened.open(*after.all("a")) as engine:
+        found = await engine.wait(started.execution_id, timeout=PATIENCE)
+    assert (found.status, after.ran) == ("completed", ["a"])
+
+
+async def test_many_executions_are_recovered_and_each_once(reopened):
+    count = CHUNK + 20
+    before, after = Steps(waits_in="a"), Steps()
+    async with reopened.open(*before.all("a", "b")) as engine:
+        await engine.register(chain("a", "b"))
+        for _ in range(count):
+            await engine.start("chain")
+        await until(lambda: before.waiting == count)
+    async with reopened.open(*after.all("a", "b")) as engine:
+        await recovered(engine)
+        assert (engine.recovery.unfinished, engine.recovery.recovered) == (count, count)
+        await until(lambda: engine.live_executions == 0)
+        found = await engine.list(ExecutionQuery(status="completed"), None, 1_000)
+    assert (len(found), after.ran.count("a"), after.ran.count("b")) == (count, count, count)
+
+
+# --- executions that end the engine
+
+
+async def killed(durable, steps, flow=None):
+    """Open an engine that ends while what it runs runs; return the id if *flow* is started."""
+    started = None
+    waiting = steps.waiting
+    async with durable.open(*steps.all("kill", "long")) as engine:
+        if flow is not None:
+            started = (await engine.start(flow)).execution_id
+        await until(lambda: steps.waiting > waiting or engine.recovery.quarantined)
+    return started
+
+
+async def test_what_has_ended_the_engine_five_times_is_quarantined_until_it_is_resumed(durable):
+    steps, after = Steps(waits_in="kill"), Steps()
+    execution_id = await killed(durable, steps, chain("kill"))
+    for _ in range(MAX_KILLS - 1):
+        await killed(durable, steps)
+    assert steps.waiting == MAX_KILLS
+    async with durable.open(*after.all("kill")) as engine:
+        await recovered(engine)
+        found = await engine.get(execution_id)
+        assert (found.status, after.ran) == ("quarantined", [])
+        await until(lambda: engine.live_executions == 0)
+        assert found.interruptions == MAX_KILLS
+        events = await recorded(engine, execution_id)
+        assert isinstance(events[-1], ExecutionQuarantined)
+        assert events[-1].recoveries == MAX_KILLS - 1
+        listed = await engine.list(ExecutionQuery(status="quarantined"), None, 10)
+        assert [each.execution_id for each in listed] == [execution_id]
+        await engine.resume(execution_id)
+        assert (await engine.wait(execution_id, timeout=PATIENCE)).status == "completed"
+
+
+async def test_an_engine_that_is_closed_in_order_blames_no_execution(durable):
+    steps = Steps(waits_in="long")
+    started = None
+    for _ in range(MAX_KILLS + 1):
+        waiting = steps.waiting
+        async with durable.open_and_close(*steps.all("long"), grace=0) as engine:
+            if started is None:
+                started = (await engine.start(chain("long"))).execution_id
+            await until(lambda: steps.waiting > waiting)  # noqa: B023 - it is called at once
+    after = Steps()
+    async with durable.open(*after.all("long")) as engine:
+        assert (await engine.wait(started, timeout=PATIENCE)).status == "completed"

@@ -1,0 +1,203 @@
+"""Starting: idempotency keys, metadata, and how long ended executions are kept."""
+
+import anyio
+import pytest
+
+from flowmgr import Settings, activity, open_engine
+from flowmgr.errors import ExecutionNotFoundError, InputError, KeyReusedError, MetadataError
+from flowmgr.journal.store import ExecutionQuery
+from tests.support.flows import PATIENCE, Gate, chain, until
+from tests.support.virtual_time import LoopClock, in_virtual_time
+
+pytestmark = pytest.mark.anyio
+
+
+class Counted:
+    """An activity that counts its runs."""
+
+    def __init__(self):
+        self.runs = 0
+        self.activity = activity("work")(self._run)
+
+    async def _run(self, context):
+        self.runs += 1
+        return self.runs
+
+
+# --- idempotency
+
+
+async def test_equal_requests_with_one_key_start_one_execution(reopened):
+    work = Counted()
+    async with reopened.open(work.activity) as engine:
+        await engine.register(chain("work"))
+        ended = await engine.run("chain", {"a": 1, "b": 2}, key="k")
+        again = await engine.run("chain", {"b": 2, "a": 1}, key="k")
+        started = await engine.start("chain", {"a": 1, "b": 2}, key="k")
+        assert again.execution_id == started.execution_id == ended.execution_id
+        assert [each.is_replay for each in [ended, again, started]] == [False, True, True]
+    async with reopened.open(work.activity) as engine:
+        again = await engine.run("chain", {"a": 1, "b": 2}, key="k")
+        assert (again.execution_id, again.status) == (ended.execution_id, "completed")
+    assert work.runs == 1
+
+
+async def test_a_hundred_equal_requests_at_once_start_one_execution(reopened):
+    work, found = Counted(), set()
+
+    async def run(engine):
+        found.add((await engine.run("chain", {"a": 1}, key="k", timeout=PATIENCE)).execution_id)
+
+    async with reopened.open(work.activity) as engine:
+        await engine.register(chain("work"))
+        async with anyio.create_task_group() as group:
+            for _ in range(100):
+                group.start_soon(run, engine)
+        listed = await engine.list(ExecutionQuery(), None, 200)
+        await until(lambda: engine.live_executions == 0)
+    assert (len(found), len(listed), work.runs) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"context": {"a": 2}},
+        {"context": {"a": 1}, "version": 1},
+        {"context": {"a": 1}, "metadata": {"team": "blue"}},
+    ],
+)
+async def test_another_request_with_the_same_key_is_refused(reopened, other):
+    work = Counted()
+    async with reopened.open(work.activity) as engine:
+        await engine.register(chain("work"))
+        await engine.run("chain", {"a": 1}, key="k")
+        with pytest.raises(KeyReusedError, match="'k' has been used for another request"):
+            await engine.run("chain", key="k", **other)
+    assert work.runs == 1
+
+
+async def test_a_key_belongs_to_its_flow(reopened):
+    work = Counted()
+    async with reopened.open(work.activity) as engine:
+        for flow_id in ["one", "two"]:
+            await engine.register(chain("work", flow_id=flow_id))
+            await engine.run(flow_id, key="k")
+        await engine.run(chain("work"), key="k")
+        await engine.run(chain("work"), key="k")
+    assert work.runs == 3
+
+
+async def test_a_request_means_the_version_that_was_the_latest_when_it_came_first(reopened):
+    work = Counted()
+    async with reopened.open(work.activity) as engine:
+        await engine.register(chain("work"))
+        ended = await engine.run("chain", key="k")
+        await engine.register(chain("work", description="another"))
+        again = await engine.run("chain", key="k")
+    assert (again.execution_id, again.flow_version) == (ended.execution_id, 1)
+
+
+async def test_a_key_may_be_used_again_when_its_execution_is_deleted(reopened):
+    work = Counted()
+    async with reopened.open(work.activity) as engine:
+        await engine.register(chain("work"))
+        ended = await engine.run("chain", {"a": 1}, key="k")
+        await engine.delete(ended.execution_id)
+        again = await engine.run("chain", {"a": 2}, key="k")
+        assert again.execution_id != ended.execution_id
+
+
+@pytest.mark.parametrize("key", ["", " ", "x" * 256, "ümlaut", "a\nb"])
+async def test_what_cannot_be_a_key_is_refused(reopened, key):
+    async with reopened.open(Counted().activity) as engine:
+        with pytest.raises(InputError, match="1 to 255 printable ASCII"):
+            await engine.run(chain("work"), key=key)
+
+
+@in_virtual_time
+async def test_a_key_expires():
+    work = Counted()
+    async with open_engine(
+        Settings(key_seconds=60), activities=[work.activity], clock=LoopClock()
+    ) as engine:
+        await engine.register(chain("work"))
+        ended = await engine.run("chain", {"a": 1}, key="k")
+        await anyio.sleep(59)
+        assert (await engine.run("chain", {"a": 1}, key="k")).is_replay
+        await anyio.sleep(2)
+        again = await engine.run("chain", {"a": 2}, key="k")
+    assert again.execution_id != ended.execution_id
+
+
+# --- metadata
+
+
+async def test_an_execution_has_the_metadata_of_its_flow_and_its_own_over_it(reopened):
+    work = Counted()
+    async with reopened.open(work.activity) as engine:
+        metadata = {"team": "blue", "tier": 1, "links": {"docs": "x"}, "long": "x" * 300}
+        await engine.register(chain("work", metadata=metadata))
+        found = await engine.run("chain", metadata={"tier": 2, "urgent": True})
+        await engine.run("chain")
+        assert found.metadata == {"team": "blue", "tier": 2, "urgent": True}
+        for wanted, count in [
+            ({"team": "blue"}, 2),
+            ({"tier": "2"}, 1),
+            ({"team": "blue", "urgent": "true"}, 1),
+            ({"team": "red"}, 0),
+            ({"links": "x"}, 0),
+        ]:
+            listed = await engine.list(ExecutionQuery(metadata=wanted), None, 10)
+            assert len(listed) == count
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "text",
+        {"a": {}},
+        {"a": None},
+        {"a": "x" * 257},
+        {"a": float("nan")},
+        {"a": "\ud800"},
+        {"": 1},
+        {"n" * 129: 1},
+        {str(n): n for n in range(33)},
+    ],
+)
+async def test_metadata_that_is_not_plain_and_small_is_refused(metadata):
+    async with open_engine(activities=[Counted().activity]) as engine:
+        with pytest.raises(MetadataError):
+            await engine.run(chain("work"), metadata=metadata)
+
+
+# --- retention
+
+
+@in_virtual_time
+async def test_ended_executions_are_deleted_when_they_have_been_kept_long_enough():
+    work, gate = Counted(), Gate()
+    async with open_engine(
+        Settings(keep=1_000), activities=[work.activity, gate.activity], clock=LoopClock()
+    ) as engine:
+        ended = await engine.run(chain("work"))
+        live = await engine.start(chain("gate"))
+        await anyio.sleep(990)
+        assert (await engine.get(ended.execution_id)).status == "completed"
+        await anyio.sleep(100)
+        with pytest.raises(ExecutionNotFoundError):
+            await engine.get(ended.execution_id)
+        assert (await engine.get(live.execution_id)).status == "running"
+        gate.opened.set()
+
+
+async def test_a_database_forgets_what_is_outdated_too(durable):
+    work = Counted()
+    async with durable.open(work.activity) as engine:
+        ended = await engine.run(chain("work"))
+    async with durable.open(work.activity, keep=1) as engine:
+        with anyio.fail_after(PATIENCE):
+            while await engine.list(ExecutionQuery(), None, 10):
+                await anyio.sleep(0.01)
+        with pytest.raises(ExecutionNotFoundError):
+            await engine.get(ended.execution_id)
