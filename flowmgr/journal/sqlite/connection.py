@@ -37,8 +37,21 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: the file cannot be opened.
     """
+    return _prepared(str(path))
+
+
+def connect_without_writing(path: Path) -> sqlite3.Connection:
+    """Open a connection that changes no file, not even SQLite's log when it is closed.
+
+    Raises:
+        sqlite3.Error: the file cannot be opened.
+    """
+    return _prepared(f"{path.absolute().as_uri()}?mode=ro", is_uri=True)
+
+
+def _prepared(database: str, *, is_uri: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, cached_statements=256
+        database, isolation_level=None, check_same_thread=False, cached_statements=256, uri=is_uri
     )
     connection.text_factory = _decode_text
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")

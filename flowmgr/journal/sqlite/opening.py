@@ -18,13 +18,14 @@ from flowmgr.journal.sqlite.connection import (
     prepare_to_write,
     transaction,
 )
+from flowmgr.journal.sqlite.healing import verify_and_heal
 from flowmgr.journal.sqlite.lock import LockFile
 from flowmgr.journal.sqlite.position import Position, PositionFile, PositionKeeper, sync_directory
 from flowmgr.journal.sqlite.queries import READ, WRITE
 from flowmgr.journal.sqlite.recorder import Recorder
 from flowmgr.journal.sqlite.rows import JournalRow
 from flowmgr.journal.sqlite.schema import check_kind, check_schema, migrate
-from flowmgr.journal.sqlite.verification import MAX_VERIFIED, size_of, verify_and_heal
+from flowmgr.journal.sqlite.verification import MAX_VERIFIED, size_of
 
 logger = logging.getLogger(__name__)
 

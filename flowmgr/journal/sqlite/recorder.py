@@ -15,8 +15,14 @@ from flowmgr.errors import ExecutionDamagedError, InternalError, JournalError
 from flowmgr.journal.sqlite import repair
 from flowmgr.journal.sqlite.chain import Chain, link
 from flowmgr.journal.sqlite.queries import READ, WRITE
-from flowmgr.journal.sqlite.rows import DamageFoundError, ExecutionRow, JournalRow, KeyRow
-from flowmgr.journal.store import ExecutionSummary, metadata_text, summarise
+from flowmgr.journal.sqlite.rows import (
+    DamageFoundError,
+    ExecutionRow,
+    JournalRow,
+    KeyRow,
+    metadata_rows,
+)
+from flowmgr.journal.store import ExecutionSummary, summarise
 
 logger = logging.getLogger(__name__)
 
@@ -196,14 +202,34 @@ class Recorder:
 
     def repair(self, number: int) -> str | None:
         """Rebuild an execution's row from its events, or quarantine it; return why, if so."""
-        row = repair.examine(self.connection, number)
+        row = self.examine(number)
         if row is None:
             return None
+        try:
+            self.replace(row)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+                raise
+            # An index does not have what the damaged row says; nothing else is wrong with it.
+            self.connection.execute("REINDEX execution")
+            self.replace(row)
+        return row.damage
+
+    def examine(self, number: int) -> ExecutionRow | None:
+        """Return the row that an execution should have; None if it has it."""
+        return repair.examine(self.connection, number)
+
+    def replace(self, row: ExecutionRow) -> None:
+        """Replace the damaged row of an execution, and say so."""
+        execution_id = row.summary.execution_id
+        if row.damage is None:
+            logger.warning("execution %s: its summary was damaged, and is healed", execution_id)
+        else:
+            logger.error("execution %s is quarantined: %s", execution_id, row.damage)
         self.move_on()
         self._update(row)
         self.connection.executemany(WRITE["insert_metadata"], metadata_rows(row.summary))
-        self._changed[row.summary.execution_id] = None
-        return row.damage
+        self._changed[execution_id] = None
 
     # Keys.
 
@@ -277,14 +303,6 @@ class Recorder:
         self.move_on()
         self._update(msgspec.structs.replace(row, recoveries=recoveries))
         self._changed[row.summary.execution_id] = None
-
-
-def metadata_rows(summary: ExecutionSummary) -> list[tuple[str, str, str]]:
-    """Return what the table `execution_metadata` has of an execution."""
-    return [
-        (name, metadata_text(value), summary.execution_id)
-        for name, value in summary.metadata.items()
-    ]
 
 
 def _does_not_continue(batch: Batch, next_seq: int) -> InternalError:

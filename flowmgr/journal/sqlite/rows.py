@@ -17,7 +17,7 @@ import msgspec
 from actors.events import Scalar
 from actors.state import ExecutionStatus
 from flowmgr.errors import JournalError
-from flowmgr.journal.store import ExecutionSummary, FlowRecord
+from flowmgr.journal.store import ExecutionSummary, FlowRecord, metadata_text
 
 Values = tuple[Any, ...]
 """A row as SQLite takes and gives it."""
@@ -240,6 +240,14 @@ class JournalRow(msgspec.Struct, frozen=True):
         """Return the row that the database has as *values*; None if its checksum does not hold."""
         *content, crc = values
         return JournalRow(*content) if checksum(content) == crc else None
+
+
+def metadata_rows(summary: ExecutionSummary) -> list[tuple[str, str, str]]:
+    """Return what the table `execution_metadata` has of an execution."""
+    return [
+        (name, metadata_text(value), summary.execution_id)
+        for name, value in summary.metadata.items()
+    ]
 
 
 def checksum(values: Sequence[Any]) -> int:

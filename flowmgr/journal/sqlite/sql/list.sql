@@ -68,54 +68,85 @@ ORDER BY e.execution_id DESC LIMIT :limit
 ORDER BY m.execution_id DESC LIMIT :limit
 
 -- groups --
--- Every group that there is, each found from the one before it, with the newest id before :before.
+-- Every group that there is, each found from the one before it with one look at the index; with the
+-- newest id that it has before :before.
 WITH RECURSIVE
     found (number) AS (
-        SELECT min(number) FROM (
+        SELECT (
             SELECT number FROM execution INDEXED BY execution_by_group
             ORDER BY status, had_failures, flow_version LIMIT 1
         )
         UNION ALL
-        SELECT (
-            SELECT next.number FROM execution AS next INDEXED BY execution_by_group
-            WHERE (next.status, next.had_failures, next.flow_version)
-                > (this.status, this.had_failures, this.flow_version)
-            ORDER BY next.status, next.had_failures, next.flow_version LIMIT 1
+        SELECT coalesce(
+            (
+                SELECT next.number FROM execution AS next INDEXED BY execution_by_group
+                WHERE next.status = this.status
+                    AND next.had_failures = this.had_failures
+                    AND next.flow_version > this.flow_version
+                ORDER BY next.flow_version LIMIT 1
+            ),
+            (
+                SELECT next.number FROM execution AS next INDEXED BY execution_by_group
+                WHERE next.status = this.status
+                    AND next.had_failures > this.had_failures
+                ORDER BY next.had_failures, next.flow_version LIMIT 1
+            ),
+            (
+                SELECT next.number FROM execution AS next INDEXED BY execution_by_group
+                WHERE next.status > this.status
+                ORDER BY next.status, next.had_failures, next.flow_version LIMIT 1
+            )
         )
         FROM found CROSS JOIN execution AS this ON this.number = found.number
     )
-SELECT e.status, e.had_failures, e.flow_version, (
+SELECT this.status, this.had_failures, this.flow_version, (
     SELECT max(newest.execution_id) FROM execution AS newest INDEXED BY execution_by_group
-    WHERE newest.status = e.status AND newest.had_failures = e.had_failures
-        AND newest.flow_version = e.flow_version AND newest.execution_id < :before
+    WHERE newest.status = this.status
+        AND newest.had_failures = this.had_failures
+        AND newest.flow_version = this.flow_version
+        AND newest.execution_id < :before
 ) AS newest
-FROM found CROSS JOIN execution AS e ON e.number = found.number
+FROM found CROSS JOIN execution AS this ON this.number = found.number
 
 -- groups_of_flow --
 -- The same of one flow.
 WITH RECURSIVE
     found (number) AS (
-        SELECT min(number) FROM (
+        SELECT (
             SELECT number FROM execution INDEXED BY execution_by_flow
             WHERE flow_id = :flow_id ORDER BY status, had_failures, flow_version LIMIT 1
         )
         UNION ALL
-        SELECT (
-            SELECT next.number FROM execution AS next INDEXED BY execution_by_flow
-            WHERE next.flow_id = :flow_id
-                AND (next.status, next.had_failures, next.flow_version)
-                > (this.status, this.had_failures, this.flow_version)
-            ORDER BY next.status, next.had_failures, next.flow_version LIMIT 1
+        SELECT coalesce(
+            (
+                SELECT next.number FROM execution AS next INDEXED BY execution_by_flow
+                WHERE next.flow_id = :flow_id AND next.status = this.status
+                    AND next.had_failures = this.had_failures
+                    AND next.flow_version > this.flow_version
+                ORDER BY next.flow_version LIMIT 1
+            ),
+            (
+                SELECT next.number FROM execution AS next INDEXED BY execution_by_flow
+                WHERE next.flow_id = :flow_id AND next.status = this.status
+                    AND next.had_failures > this.had_failures
+                ORDER BY next.had_failures, next.flow_version LIMIT 1
+            ),
+            (
+                SELECT next.number FROM execution AS next INDEXED BY execution_by_flow
+                WHERE next.flow_id = :flow_id AND next.status > this.status
+                ORDER BY next.status, next.had_failures, next.flow_version LIMIT 1
+            )
         )
         FROM found CROSS JOIN execution AS this ON this.number = found.number
     )
-SELECT e.status, e.had_failures, e.flow_version, (
+SELECT this.status, this.had_failures, this.flow_version, (
     SELECT max(newest.execution_id) FROM execution AS newest INDEXED BY execution_by_flow
-    WHERE newest.flow_id = :flow_id
-        AND newest.status = e.status AND newest.had_failures = e.had_failures
-        AND newest.flow_version = e.flow_version AND newest.execution_id < :before
+    WHERE newest.flow_id = :flow_id AND newest.status = this.status
+        AND newest.had_failures = this.had_failures
+        AND newest.flow_version = this.flow_version
+        AND newest.execution_id < :before
 ) AS newest
-FROM found CROSS JOIN execution AS e ON e.number = found.number
+FROM found CROSS JOIN execution AS this ON this.number = found.number
 
 -- metadata --
 -- For a pair of metadata by its number.
