@@ -40,16 +40,16 @@ class MemoryJournal:
     def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
         """Keep *batch* and acknowledge it at once."""
         execution_id = batch.execution_id
+        log = self._logs.get(execution_id)
+        if batch.first_seq != (1 if log is None else len(log.events) + 1):
+            msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
+            raise InternalError(msg)
         if batch.key is not None and (taken := self._take_key(batch)) is not None:
             acknowledge(taken)
             return
-        log = self._logs.get(execution_id)
         if log is None:
             key = None if batch.key is None else (batch.key.scope, batch.key.key)
             log = self._logs[execution_id] = _Log(execution_id, key)
-        if batch.first_seq != len(log.events) + 1:
-            msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
-            raise InternalError(msg)
         log.events.extend(batch.events)
         if type(batch.events[-1]) in TERMINAL:
             self._ended.append(execution_id)
@@ -141,10 +141,10 @@ class MemoryJournal:
         for execution_id in sorted(self._logs, reverse=True):
             summary = self._logs[execution_id].summary()
             is_behind = before is None or execution_id < before
+            if len(found) == limit:
+                break
             if is_behind and summary is not None and _matches(query, summary):
                 found.append(summary)
-                if len(found) == limit:
-                    break
         return found
 
     async def delete_executions(self, execution_ids: Sequence[str]) -> int:

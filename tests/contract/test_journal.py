@@ -3,15 +3,20 @@
 import contextlib
 import math
 
+import anyio
 import msgspec
 import pytest
 
 from actors.actor import Reply
 from actors.events import (
+    AttemptInterrupted,
     CancelRequested,
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    ExecutionPaused,
+    ExecutionQuarantined,
+    ExecutionRetried,
     ExecutionStarted,
     TaskFinished,
     TaskStarted,
@@ -19,11 +24,11 @@ from actors.events import (
     Transition,
 )
 from actors.outcome import ErrorInfo, Outcome
-from actors.ports import Batch
-from flowmgr.errors import FlowExistsError, FlowmgrError
+from actors.ports import Batch, KeyTakenError, NotRecordedError, StartKey
+from flowmgr.errors import FlowExistsError, FlowmgrError, InternalError
 from flowmgr.journal.memory import MemoryJournal
 from flowmgr.journal.sqlite import open_sqlite
-from flowmgr.journal.store import ExecutionQuery, ExecutionSummary
+from flowmgr.journal.store import ExecutionQuery, ExecutionSummary, Unfinished
 
 pytestmark = pytest.mark.anyio
 
@@ -54,24 +59,33 @@ def open_store(request, tmp_path):
 
 async def append(store, execution_id, first_seq, *events):
     """Append a batch and wait until it is durable."""
+    await append_batch(store, Batch(execution_id, first_seq, events))
+
+
+async def append_batch(store, batch):
     reply, answers = Reply(), []
 
     def acknowledge(error):
         answers.append(error)
         reply.give(error or True)
 
-    store.append(Batch(execution_id, first_seq, events), acknowledge)
+    store.append(batch, acknowledge)
     await reply.get()
     assert answers == [None]
 
 
-def started(at=1.0, flow_id="flow", flow_version=1):
+def start_batch(execution_id, key=None, *, at=1.0):
+    return Batch(execution_id, 1, (started(at), running(at)), is_request=True, key=key)
+
+
+def started(at=1.0, flow_id="flow", flow_version=1, metadata=None):
     return ExecutionStarted(
         at=at,
         flow_id=flow_id,
         flow_version=flow_version,
         start_task="a",
         context=msgspec.Raw(b'{"name":"\xc3\xa4"}'),
+        metadata=metadata or {},
     )
 
 
@@ -446,6 +460,259 @@ async def test_times_are_kept_exactly(open_store):
         assert (await store.get_flow("f")).registered_at == at
 
 
+async def test_what_a_running_execution_is_pinned_to_outlives_its_flow(open_store):
+    async with open_store() as store:
+        first, _ = await put(store, "f", "d1")
+        await store.delete_flow("f")
+        second, _ = await put(store, "f", "d2")
+        assert await store.get_pinned_flow("f", 1) == first
+        assert await store.get_pinned_flow("f", 2) == second
+        assert await store.get_pinned_flow("f", 3) is None
+        assert await store.get_pinned_flow("g", 1) is None
+        assert list(await store.list_versions("f", 0, 9)) == [second]
+
+
+# --- keys
+
+
+def key(name="k", *, scope="flow", fingerprint="body", expires_at=100.0):
+    return StartKey(scope, name, fingerprint, expires_at)
+
+
+async def refused(store, batch):
+    """Append a batch that is refused, and return the refusal."""
+    with pytest.raises(NotRecordedError) as caught:
+        await append_batch(store, batch)
+    return caught.value
+
+
+async def test_of_two_starts_with_one_key_the_second_is_refused_and_told_of_the_first(open_store):
+    async with open_store() as store:
+        await append_batch(store, start_batch("e1", key(fingerprint="one")))
+        error = await refused(store, start_batch("e2", key(fingerprint="two")))
+        assert isinstance(error, KeyTakenError)
+        assert (error.execution_id, error.fingerprint) == ("e1", "one")
+        assert await ids(store) == ["e1"]
+        assert list(await store.read_events("e2", 0, 9)) == []
+        await start(store, "e2")
+        assert await ids(store) == ["e2", "e1"]
+
+
+async def test_starts_with_one_key_at_the_same_time_make_one_execution(open_store):
+    answers = []
+    async with open_store() as store:
+        async with anyio.create_task_group() as group:
+            for number in range(20):
+
+                async def start_one(execution_id=f"e{number:02}"):
+                    try:
+                        await append_batch(store, start_batch(execution_id, key()))
+                        answers.append(execution_id)
+                    except KeyTakenError as error:
+                        answers.append(error.execution_id)
+
+                group.start_soon(start_one)
+        [only] = await ids(store)
+    assert answers == [only] * 20
+
+
+async def test_keys_of_different_flows_are_different(open_store):
+    async with open_store() as store:
+        await append_batch(store, start_batch("e1", key(scope="f")))
+        await append_batch(store, start_batch("e2", key(scope="g")))
+        await append_batch(store, start_batch("e3", key("K", scope="g")))
+        assert await ids(store) == ["e3", "e2", "e1"]
+        assert await store.find_start("f", "k", 1.0) == ("e1", "body")
+        assert await store.find_start("g", "k", 1.0) == ("e2", "body")
+
+
+@pytest.mark.parametrize(("at", "is_free"), [(99.9, False), (100.0, True), (100.1, True)])
+async def test_a_key_may_be_used_again_when_it_has_expired(open_store, at, is_free):
+    async with open_store() as store:
+        await append_batch(store, start_batch("e1", key(expires_at=100.0)))
+        again = start_batch("e2", key(fingerprint="new", expires_at=200.0), at=at)
+        if is_free:
+            await append_batch(store, again)
+            assert await store.find_start("flow", "k", at) == ("e2", "new")
+        else:
+            assert (await refused(store, again)).execution_id == "e1"
+            assert await store.find_start("flow", "k", at) == ("e1", "body")
+
+
+async def test_a_key_is_found_until_it_expires(open_store):
+    async with open_store() as store:
+        await append_batch(store, start_batch("e1", key(expires_at=100.0)))
+        assert await store.find_start("flow", "k", 99.0) == ("e1", "body")
+        assert await store.find_start("flow", "k", 100.0) is None
+        assert await store.find_start("flow", "other", 1.0) is None
+        assert await store.find_start("other", "k", 1.0) is None
+
+
+async def test_a_key_that_is_refused_with_its_batch_is_not_taken(open_store):
+    async with open_store() as store:
+        with pytest.raises(FlowmgrError):
+            await append_batch(store, Batch("e1", 5, (started(),), key=key()))
+        assert await store.find_start("flow", "k", 1.0) is None
+
+
+async def test_a_key_goes_with_its_execution(open_store):
+    async with open_store() as store:
+        await append_batch(store, start_batch("e1", key()))
+        await complete(store, "e1")
+        assert await store.delete_executions(["e1"]) == 1
+        assert await store.find_start("flow", "k", 1.0) is None
+        await append_batch(store, start_batch("e2", key()))
+
+
+async def test_a_key_that_another_execution_has_by_now_does_not_go_with_the_first(open_store):
+    async with open_store() as store:
+        await append_batch(store, start_batch("e1", key(expires_at=10.0)))
+        await append_batch(store, start_batch("e2", key(expires_at=90.0), at=20.0))
+        await complete(store, "e1")
+        await store.delete_executions(["e1"])
+        assert await store.find_start("flow", "k", 21.0) == ("e2", "body")
+
+
+# --- deleting executions
+
+
+async def test_deleted_executions_leave_nothing_and_others_stay(open_store):
+    async with open_store() as store:
+        for execution_id in ["e1", "e2", "e3"]:
+            await start(store, execution_id, metadata={"env": "prod"})
+            await complete(store, execution_id)
+        assert await store.delete_executions(["e1", "e3", "unknown", "e1"]) == 2
+        assert await ids(store) == ["e2"]
+        assert await ids(store, ExecutionQuery(metadata={"env": "prod"})) == ["e2"]
+        assert await store.get_execution("e1") is None
+        assert list(await store.read_events("e1", 0, 9)) == []
+        assert await store.delete_executions(["e1"]) == 0
+        assert await store.delete_executions([]) == 0
+
+
+async def test_what_has_not_ended_is_not_deleted(open_store):
+    async with open_store() as store:
+        await start(store, "e")
+        await append(store, "e", 3, CancelRequested(at=3.0))
+        assert await store.delete_executions(["e"]) == 0
+        await append(store, "e", 4, ExecutionCancelled(at=4.0))
+        assert await store.delete_executions(["e"]) == 1
+
+
+async def test_the_id_of_a_deleted_execution_may_be_used_again_and_nothing_is_left(open_store):
+    async with open_store() as store:
+        await start(store, "e", metadata={"env": "prod"})
+        await complete(store, "e")
+        await store.delete_executions(["e"])
+        await start(store, "e", at=9.0)
+        assert list(await store.read_events("e", 0, 9)) == [started(9.0), running()]
+        assert await ids(store, ExecutionQuery(metadata={"env": "prod"})) == []
+
+
+async def test_an_execution_that_goes_on_again_has_not_ended(open_store):
+    async with open_store() as store:
+        await start(store, "e")
+        await append(store, "e", 3, ExecutionFailed(at=3.0, error=BROKEN, task="a"))
+        retried = ExecutionRetried(at=4.0, flow_version=2, by="me")
+        await append(store, "e", 4, retried, running(4.0))
+        summary = await store.get_execution("e")
+        assert (summary.status, summary.flow_version, summary.ended_at) == ("running", 2, None)
+        assert await ids(store, ExecutionQuery(flow_version=2)) == ["e"]
+        assert await ids(store, ExecutionQuery(flow_version=1)) == []
+        assert await store.delete_executions(["e"]) == 0
+        await append(store, "e", 6, finished(5.0), ExecutionCompleted(at=5.0))
+        assert (await store.get_execution("e")).ended_at == 5.0
+        assert len(await store.read_events("e", 0, 99)) == 7
+        assert await store.delete_executions(["e"]) == 1
+
+
+# --- recovering
+
+
+async def test_the_unfinished_are_listed_oldest_first(open_store):
+    async with open_store() as store:
+        for execution_id in ["e3", "e1", "e2", "e4", "e5"]:
+            await start(store, execution_id)
+        await complete(store, "e2")
+        await append(store, "e3", 3, CancelRequested(at=3.0))
+        await append(store, "e4", 3, ExecutionPaused(at=3.0))
+        await append(store, "e5", 3, ExecutionQuarantined(at=3.0, recoveries=5))
+        assert list(await store.list_unfinished()) == [
+            Unfinished("e1", "running", 0),
+            Unfinished("e3", "cancelling", 0),
+            Unfinished("e4", "paused", 0),
+            Unfinished("e5", "quarantined", 0),
+        ]
+
+
+async def test_histories_of_several_executions_are_read_at_once(open_store):
+    async with open_store() as store:
+        await start(store, "e1")
+        await start(store, "e2")
+        await complete(store, "e2")
+        histories = await store.read_histories(["e2", "unknown", "e1"])
+        assert set(histories) == {"e1", "e2", "unknown"}
+        for execution_id, events in histories.items():
+            assert list(events) == list(await store.read_events(execution_id, 0, 99))
+        assert await store.read_histories([]) == {}
+
+
+# --- many at once
+
+
+async def test_a_hundred_executions_append_at_the_same_time(open_store):
+    async def run(store, execution_id):
+        await start(store, execution_id)
+        for number in range(10):
+            await append(store, execution_id, 3 + 2 * number, finished(), running())
+        await append(store, execution_id, 23, finished(), ExecutionCompleted(at=3.0))
+
+    names = [f"e{number:03}" for number in range(100)]
+    async with open_store() as store:
+        async with anyio.create_task_group() as group:
+            for name in names:
+                group.start_soon(run, store, name)
+        assert await ids(store, ExecutionQuery(status="completed")) == names[::-1]
+        histories = await store.read_histories(names)
+    assert all(len(events) == 24 for events in histories.values())
+
+
+async def test_batches_are_acknowledged_in_the_order_of_their_appending(open_store):
+    acknowledged, last = [], Reply()
+    names = [f"e{number:04}" for number in range(1500)]
+    async with open_store() as store:
+        for name in names:
+
+            def acknowledge(error, name=name):
+                acknowledged.append((name, error))
+                if name == names[-1]:
+                    last.give(True)
+
+            store.append(start_batch(name), acknowledge)
+        await last.get()
+    assert acknowledged == [(name, None) for name in names]
+
+
+async def test_a_batch_that_is_refused_does_not_keep_others_from_being_recorded(open_store):
+    answers, last = {}, Reply()
+
+    def appended(store, name, first_seq):
+        def acknowledge(error):
+            answers[name] = error
+            if name == "e9":
+                last.give(True)
+
+        with contextlib.suppress(InternalError):  # the journal in memory raises
+            store.append(Batch(name, first_seq, (started(), running())), acknowledge)
+
+    async with open_store() as store:
+        for number in range(10):
+            appended(store, f"e{number}", 7 if number == 5 else 1)
+        await last.get()
+        assert sorted(await ids(store)) == [f"e{number}" for number in range(10) if number != 5]
+    assert [name for name, error in answers.items() if error is not None] in ([], ["e5"])
+
+
 # --- journals that last
 
 
@@ -463,6 +730,55 @@ async def test_everything_is_there_when_the_journal_is_opened_again(tmp_path):
         assert await store.read_events("e1", 0, 9) == events
         await complete(store, "e1")
         assert (await store.get_execution("e1")).status == "completed"
+
+
+async def test_keys_and_deletions_last(tmp_path):
+    async with open_sqlite(tmp_path / "journal.db") as store:
+        await put(store, "f", "d1")
+        await store.delete_flow("f")
+        await append_batch(store, start_batch("e1", key()))
+        await start(store, "e2")
+        await complete(store, "e2")
+        await store.delete_executions(["e2"])
+    async with open_sqlite(tmp_path / "journal.db") as store:
+        assert await store.get_flow("f") is None
+        assert (await put(store, "f", "d1"))[0].version == 2
+        assert (await refused(store, start_batch("e3", key()))).execution_id == "e1"
+        assert await ids(store) == ["e1"]
+
+
+async def recoveries(store):
+    return {found.execution_id: found.recoveries for found in await store.list_unfinished()}
+
+
+async def test_recoveries_are_counted_until_a_task_finishes_or_somebody_forgives(tmp_path):
+    async with open_sqlite(tmp_path / "journal.db") as store:
+        for execution_id in ["e1", "e2", "e3", "e4"]:
+            await start(store, execution_id)
+        await store.count_recovery(["e1", "e2", "e3", "unknown"])
+        await store.count_recovery(["e1", "e2", "e3"])
+        assert await recoveries(store) == {"e1": 2, "e2": 2, "e3": 2, "e4": 0}
+    async with open_sqlite(tmp_path / "journal.db") as store:
+        interrupted = AttemptInterrupted(at=3.0, task="a", visit=1, attempt=1)
+        await append(store, "e1", 3, interrupted, running())
+        await append(store, "e2", 3, finished(), running())
+        assert await recoveries(store) == {"e1": 2, "e2": 0, "e3": 2, "e4": 0}
+        await store.forgive(["e3", "unknown"])
+        assert await recoveries(store) == {"e1": 2, "e2": 0, "e3": 0, "e4": 0}
+        await store.count_recovery(["e1", "e4"])
+        await store.forgive(None)
+        assert await recoveries(store) == {"e1": 0, "e2": 0, "e3": 0, "e4": 0}
+        await append(store, "e4", 3, finished(), running())
+
+
+async def test_the_count_of_recoveries_survives_other_changes(tmp_path):
+    async with open_sqlite(tmp_path / "journal.db") as store:
+        await start(store, "e")
+        await store.count_recovery(["e"])
+        await append(store, "e", 3, ExecutionPaused(at=3.0))
+        await store.count_recovery(["e"])
+        [found] = await store.list_unfinished()
+        assert found == Unfinished("e", "paused", 2)
 
 
 # --- the journal in memory forgets

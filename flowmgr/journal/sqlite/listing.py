@@ -87,7 +87,7 @@ class _Listing:
         page: list[Values] = []
         floor = self._not_before
         for group in self._groups():
-            if len(page) == limit:
+            if page and len(page) == limit:
                 floor = max(floor, page[-1][_ID])
             if group.newest is None or group.newest < floor:
                 break
