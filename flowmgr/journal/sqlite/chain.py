@@ -23,7 +23,7 @@ _split_events = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def link(previous: int, execution_id: str, first_seq: int, epoch: int, events: bytes) -> int:
     """Return the checksum of a row that follows one with the checksum *previous*."""
-    head = f"{execution_id} {first_seq} {epoch} ".encode()
+    head = _text(f"{execution_id} {first_seq} {epoch} ")
     return zlib.crc32(events, zlib.crc32(head, previous))
 
 
@@ -40,7 +40,7 @@ class Chain:
     def __init__(self, execution_id: str) -> None:
         self._execution_id = execution_id
         self.next_seq = 1
-        self.crc = zlib.crc32(execution_id.encode())
+        self.crc = zlib.crc32(_text(execution_id))
 
     def begin_behind(self, row: Values) -> None:
         """Begin behind *row*, of which only what the next one says about it is known."""
@@ -107,3 +107,7 @@ def _count(number: int, first_seq: int, events: bytes) -> int:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         reason = f"the events at position {first_seq} cannot be read ({error})"
         raise DamageFoundError(number, reason) from error
+
+
+def _text(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")  # what is damaged need not be text any more

@@ -98,7 +98,7 @@ class _Listing:
     def _groups(self) -> list[_Group]:
         name = "groups_of_flow" if "flow_id" in self._values else "groups"
         values = {"flow_id": self._query.flow_id, "before": self._timed_before}
-        groups = map(_Group._make, self._connection.execute(LIST[name], values))
+        groups = map(_Group._make, self._connection.execute(LIST[name], values).fetchall())
         return sorted(filter(self._is_asked_for, groups), key=_newest_of, reverse=True)
 
     def _is_asked_for(self, group: _Group) -> bool:

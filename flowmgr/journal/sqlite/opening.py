@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import uuid
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 OLDEST_SQLITE = (3, 37)
 """The first version of SQLite that has strict tables."""
+
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
 
 
 class Opened:
@@ -91,7 +95,7 @@ def _open(path: Path, durability: Durability, clock: Clock) -> tuple[Recorder, P
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, (sqlite3.Error, OSError)):
+        if isinstance(error, (sqlite3.Error, OSError, UnicodeDecodeError)):
             raise _refused(path, error) from error
         raise
     journal = recorder.journal
@@ -101,7 +105,8 @@ def _open(path: Path, durability: Durability, clock: Clock) -> tuple[Recorder, P
 
 def _refused(path: Path, error: Exception) -> JournalRefusedError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+    # SQLite puts damaged names into its sentences, which need not be text then.
+    if code in _DAMAGED or isinstance(error, UnicodeDecodeError):
         hint = (
             "it is no SQLite database, or is damaged. Use another file, or look at it with "
             "'flowmgr journal check' and restore a backup"

@@ -1,4 +1,8 @@
-"""What readers read: functions of a connection, in a transaction of its own."""
+"""What readers read: functions of a connection, in a transaction of its own.
+
+All rows of a query are fetched before the first is looked at: an exception that kept a cursor from
+its end, and is kept itself, would keep the connection at that state of the database for as long.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +69,7 @@ def _batches(
         chain.begin_behind(first.pop())
     yield from first
     rest = (number, max(seq, 0), min(limit, _MAX_ROWS))
-    yield from connection.execute(READ["batches_after"], rest)
+    yield from connection.execute(READ["batches_after"], rest).fetchall()
 
 
 def read_histories(
@@ -76,7 +80,7 @@ def read_histories(
     histories: dict[str, History] = {execution_id: [] for execution_id in execution_ids}
     rows: dict[int, ExecutionRow] = {}
     damaged: list[int] = []
-    for values in connection.execute(READ["executions"], (names,)):
+    for values in connection.execute(READ["executions"], (names,)).fetchall():
         try:
             row = ExecutionRow.read(values)
         except DamageFoundError as error:
@@ -87,7 +91,7 @@ def read_histories(
             name = row.summary.execution_id
             histories[name] = ExecutionDamagedError(name, row.damage)
     numbers = msgspec.json.encode([n for n, row in rows.items() if row.damage is None]).decode()
-    batches = connection.execute(READ["batches_of_many"], (numbers,))
+    batches = connection.execute(READ["batches_of_many"], (numbers,)).fetchall()
     for number, group in groupby(batches, key=lambda batch: int(batch[0])):
         row = rows[number]
         try:
@@ -109,7 +113,7 @@ def _history(row: ExecutionRow, batches: Iterator[Values]) -> list[Event]:
 
 def read_unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
     """See `Store.list_unfinished`."""
-    rows = map(ExecutionRow.read, connection.execute(READ["unfinished"]))
+    rows = map(ExecutionRow.read, connection.execute(READ["unfinished"]).fetchall())
     return [
         Unfinished(row.summary.execution_id, row.summary.status, row.recoveries)
         for row in rows
@@ -180,6 +184,6 @@ def read_versions(
     connection: sqlite3.Connection, flow_id: str, after: int, limit: int
 ) -> list[FlowRecord]:
     """See `Store.list_versions`."""
-    found = connection.execute(READ["versions"], (flow_id, after, -1))
+    found = connection.execute(READ["versions"], (flow_id, after, -1)).fetchall()
     records = [row.record for row in map(FlowRow.read, found) if not row.is_deleted]
     return records[:limit]

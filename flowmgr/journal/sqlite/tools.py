@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
-from actors.events import Event, ExecutionStarted
+from actors.events import ExecutionEvent, ExecutionStarted
 from flowmgr.errors import (
     ExecutionDamagedError,
     ExecutionNotFoundError,
@@ -63,7 +63,7 @@ class ExportedEvent(msgspec.Struct, frozen=True):
     """An event with its position in the execution's log."""
 
     seq: int
-    event: Event
+    event: ExecutionEvent
 
 
 class Export(msgspec.Struct, frozen=True):
@@ -123,7 +123,9 @@ def check(path: Path) -> Report:
 
 def _sentences(findings: Findings) -> list[str]:
     sentences = [f"SQLite: {problem}" for problem in findings.structure]
-    sentences += [f"execution {name}: {why}" for name, why in findings.executions.items()]
+    sentences += [
+        f"execution {findings.names[number]}: {why}" for number, why in findings.executions.items()
+    ]
     sentences += findings.others
     if findings.is_metadata_wrong:
         sentences.append("what executions can be looked up by is not what they have")
@@ -157,19 +159,29 @@ def backup(path: Path, target: Path) -> None:
     try:
         with _open(path) as connection:
             check_kind(connection, path)
-            copy = sqlite3.connect(temporary, isolation_level=None)
-            try:
-                connection.backup(copy, pages=-1)
-                copy.execute("PRAGMA journal_mode = DELETE")  # one file, all of it in it
-            finally:
-                copy.close()
+            _copy(connection, temporary)
         temporary.replace(target)
         sync_directory(target.parent)
-    except (sqlite3.Error, OSError) as error:
-        msg = f"The backup {target} could not be made: {error}"
-        raise JournalError(msg) from error
+    except OSError as error:
+        raise _not_made(target, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _copy(connection: sqlite3.Connection, target: Path) -> None:
+    try:
+        copy = sqlite3.connect(target, isolation_level=None)
+        try:
+            connection.backup(copy, pages=-1)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, all of it in it
+        finally:
+            copy.close()
+    except sqlite3.Error as error:
+        raise _not_made(target, error) from error
+
+
+def _not_made(target: Path, error: Exception) -> JournalError:
+    return JournalError(f"The backup {target} could not be made: {error}")
 
 
 def export(path: Path, execution_id: str) -> bytes:
@@ -195,7 +207,9 @@ def export(path: Path, execution_id: str) -> bytes:
         if summary.flow_version:
             flow = reading.read_pinned_flow(connection, summary.flow_id, summary.flow_version)
             definition = msgspec.Raw(b"null" if flow is None else flow.definition)
-    numbered = tuple(ExportedEvent(seq, event) for seq, event in enumerate(events, 1))
+    numbered = tuple(
+        ExportedEvent(seq, cast("ExecutionEvent", event)) for seq, event in enumerate(events, 1)
+    )
     return msgspec.json.encode(Export(summary, definition, numbered))
 
 
@@ -216,6 +230,6 @@ def _open(path: Path) -> Iterator[sqlite3.Connection]:
                 yield connection
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         msg = f"The journal {path} cannot be read: {describe(error)}"
         raise JournalError(msg) from error

@@ -36,6 +36,7 @@ class Findings(msgspec.Struct):
     Attributes:
         structure: what SQLite finds wrong with its own pages and indexes.
         executions: the number of each execution that is not what was recorded, with why.
+        names: the ids of these, as far as they can be relied on.
         others: what is wrong with rows of flows and keys, and of the database as a whole.
         is_metadata_wrong: whether what executions can be looked up by is not what they have.
         quarantined: how many executions had been found damaged before.
@@ -44,6 +45,7 @@ class Findings(msgspec.Struct):
 
     structure: list[str] = []
     executions: dict[int, str] = {}
+    names: dict[int, str] = {}
     others: list[str] = []
     is_metadata_wrong: bool = False
     quarantined: int = 0
@@ -91,6 +93,7 @@ def _verify_executions(
         except DamageFoundError as error:
             rows[number] = None
             findings.executions[number] = error.reason
+            findings.names[number] = values[1]
             continue
         if row.summary.metadata:
             metadata += sum(map(hash, metadata_rows(row.summary)))
@@ -105,30 +108,29 @@ def _verify_executions(
 def _verify_events(
     connection: sqlite3.Connection, rows: dict[int, ExecutionRow | None], findings: Findings
 ) -> None:
-    chains = {
-        number: Chain(row.summary.execution_id)
-        for number, row in rows.items()
-        if row is not None and row.damage is None
-    }
+    sound = {number: row for number, row in rows.items() if row is not None and row.damage is None}
+    chains = {number: Chain(row.summary.execution_id) for number, row in sound.items()}
+
+    def found(error: DamageFoundError) -> None:
+        findings.executions[error.number] = error.reason
+        findings.names[error.number] = sound[error.number].summary.execution_id
+        del chains[error.number]
+
     for batch in connection.execute(READ["all_batches"]):
         findings.batches_read += 1
         chain = chains.get(batch[0])
-        if chain is None:
-            if batch[0] not in rows:
-                findings.others.append(f"there are events of no execution (number {batch[0]})")
-            continue
+        if chain is not None:
+            try:
+                chain.follow(batch)
+            except DamageFoundError as error:
+                found(error)
+        elif batch[0] not in rows:
+            findings.others.append(f"there are events of no execution (number {batch[0]})")
+    for number, chain in list(chains.items()):
         try:
-            chain.follow(batch)
+            chain.check_end(sound[number])
         except DamageFoundError as error:
-            findings.executions[error.number] = error.reason
-            del chains[error.number]
-    for number, chain in chains.items():
-        row = rows[number]
-        assert row is not None
-        try:
-            chain.check_end(row)
-        except DamageFoundError as error:
-            findings.executions[number] = error.reason
+            found(error)
 
 
 def _verify_others(connection: sqlite3.Connection, findings: Findings) -> None:
