@@ -9,8 +9,7 @@ import pytest
 
 from actors.ports import Batch, NotRecordedError, StartKey
 from flowmgr.errors import InternalError, JournalError
-from flowmgr.journal.sqlite import open_sqlite
-from flowmgr.journal.sqlite.recorder import Recorder
+from flowmgr.journal.sqlite import open_sqlite, upkeep
 from flowmgr.journal.sqlite.writer import MAX_GROUP, Writer
 from tests.journal.helpers import (
     ANY,
@@ -278,16 +277,16 @@ async def test_an_error_that_does_not_pass_is_told_to_everybody(monkeypatch, pat
 
 
 async def test_a_bug_in_one_call_takes_back_only_that_call(monkeypatch, path):
-    original = Recorder.forgive
+    original = upkeep.forgive
 
     def forgive(recorder, execution_ids):
-        recorder.delete(["e2"])
+        upkeep.delete_executions(recorder, ["e2"])
         if execution_ids == ["bug"]:
             msg = "bug"
             raise LookupError(msg)
         original(recorder, execution_ids)
 
-    monkeypatch.setattr(Recorder, "forgive", forgive)
+    monkeypatch.setattr(upkeep, "forgive", forgive)
     async with open_sqlite(path) as store:
         await start(store, "e2")
         await complete(store, "e2")

@@ -65,9 +65,12 @@ def prepare_to_write(connection: sqlite3.Connection, durability: Durability) -> 
     """Make *connection* the one that writes.
 
     Raises:
-        sqlite3.Error: it cannot be.
+        sqlite3.Error: it cannot be, or the file system cannot have a write-ahead log.
     """
-    connection.execute("PRAGMA journal_mode = WAL")
+    [mode] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        msg = "this file system cannot have SQLite's write-ahead log"
+        raise sqlite3.OperationalError(msg)
     connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'full' else 'NORMAL'}")
 
 

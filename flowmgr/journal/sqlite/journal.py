@@ -14,7 +14,7 @@ from actors.events import Event
 from actors.ports import Acknowledge, Batch, Clock
 from flowmgr.clock import SystemClock
 from flowmgr.errors import InternalError, JournalError
-from flowmgr.journal.sqlite import flow_table, listing, reading
+from flowmgr.journal.sqlite import flow_table, listing, reading, upkeep
 from flowmgr.journal.sqlite.connection import Durability
 from flowmgr.journal.sqlite.opening import Opened
 from flowmgr.journal.sqlite.posting import post_to_this_loop
@@ -136,7 +136,7 @@ class SqliteJournal:
 
     async def delete_executions(self, execution_ids: Sequence[str]) -> int:
         """See `Store.delete_executions`."""
-        return await self._change(Recorder.delete, execution_ids)
+        return await self._change(upkeep.delete_executions, execution_ids)
 
     async def find_start(self, scope: str, key: str, at: float) -> tuple[str, str] | None:
         """See `Store.find_start`."""
@@ -156,16 +156,16 @@ class SqliteJournal:
         if damaged:
             for number in damaged:
                 await self._change(Recorder.repair, number)
-            histories, damaged = await self._read(reading.read_histories, execution_ids)
+            histories, _ = await self._read(reading.read_histories, execution_ids)
         return histories
 
     async def count_recovery(self, execution_ids: Sequence[str]) -> None:
         """See `Store.count_recovery`."""
-        await self._change(Recorder.count_recovery, execution_ids)
+        await self._change(upkeep.count_recovery, execution_ids)
 
     async def forgive(self, execution_ids: Sequence[str] | None) -> None:
         """See `Store.forgive`."""
-        await self._change(Recorder.forgive, execution_ids)
+        await self._change(upkeep.forgive, execution_ids)
 
     # Reading and writing.
 

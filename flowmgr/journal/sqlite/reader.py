@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +29,7 @@ class Reader:
         self._path = path
         self._limiter = anyio.CapacityLimiter(MAX_READERS)
         self._idle: deque[sqlite3.Connection] = deque()
+        self._is_closed = False
 
     async def read(
         self,
@@ -53,17 +55,27 @@ class Reader:
         **kwargs: P.kwargs,
     ) -> T:
         try:
-            connection = self._idle.pop() if self._idle else connect_to_read(self._path)
+            connection = self._borrow()
             try:
                 with transaction(connection):
                     return function(connection, *args, **kwargs)
             finally:
                 self._idle.append(connection)
+                if self._is_closed:
+                    self.close()
         except sqlite3.Error as error:
             msg = f"The journal {self._path} could not be read: {describe(error)}"
             raise JournalError(msg) from error
 
+    def _borrow(self) -> sqlite3.Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:  # asked for first, another thread could have taken it meanwhile
+            return connect_to_read(self._path)
+
     def close(self) -> None:
-        """Close the connections, none of which is in use."""
-        while self._idle:
-            self._idle.pop().close()
+        """Close the connections; one that is in use is closed when it is not any more."""
+        self._is_closed = True
+        with contextlib.suppress(IndexError):  # a thread may be doing the same
+            while True:
+                self._idle.pop().close()

@@ -7,8 +7,9 @@ its end, and is kept itself, would keep the connection at that state of the data
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -76,33 +77,40 @@ def read_histories(
     connection: sqlite3.Connection, execution_ids: Sequence[str]
 ) -> tuple[dict[str, History], list[int]]:
     """See `Store.read_histories`; also return the numbers of those that were found damaged now."""
-    names = msgspec.json.encode(execution_ids).decode()
     histories: dict[str, History] = {execution_id: [] for execution_id in execution_ids}
     rows: dict[int, ExecutionRow] = {}
     damaged: list[int] = []
+    names = msgspec.json.encode(execution_ids).decode()
     for values in connection.execute(READ["executions"], (names,)).fetchall():
+        number, execution_id = values[:2]
         try:
-            row = ExecutionRow.read(values)
+            row = rows[number] = ExecutionRow.read(values)
         except DamageFoundError as error:
-            damaged.append(error.number)
-            continue
-        rows[row.number] = row
-        if row.damage is not None:
-            name = row.summary.execution_id
-            histories[name] = ExecutionDamagedError(name, row.damage)
-    numbers = msgspec.json.encode([n for n, row in rows.items() if row.damage is None]).decode()
-    batches = connection.execute(READ["batches_of_many"], (numbers,)).fetchall()
-    for number, group in groupby(batches, key=lambda batch: int(batch[0])):
-        row = rows[number]
-        try:
-            histories[row.summary.execution_id] = _history(row, group)
-        except DamageFoundError:
             damaged.append(number)
-    damaged += [row.number for row in rows.values() if not histories[row.summary.execution_id]]
+            histories[execution_id] = ExecutionDamagedError(execution_id, error.reason)
+            continue
+        if row.damage is not None:
+            del rows[number]
+            histories[execution_id] = ExecutionDamagedError(execution_id, row.damage)
+    batches = _batches_of(connection, rows)
+    for number, row in rows.items():
+        execution_id = row.summary.execution_id
+        try:
+            histories[execution_id] = _history(row, batches.get(number, ()))
+        except DamageFoundError as error:
+            damaged.append(number)
+            histories[execution_id] = ExecutionDamagedError(execution_id, error.reason)
     return histories, damaged
 
 
-def _history(row: ExecutionRow, batches: Iterator[Values]) -> list[Event]:
+def _batches_of(connection: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, list[Values]]:
+    """Return the batches of executions by their number, with one query for all of them."""
+    asked = msgspec.json.encode(list(numbers)).decode()
+    found = connection.execute(READ["batches_of_many"], (asked,)).fetchall()
+    return {number: list(group) for number, group in groupby(found, key=itemgetter(0))}
+
+
+def _history(row: ExecutionRow, batches: Iterable[Values]) -> list[Event]:
     chain = Chain(row.summary.execution_id)
     events: list[Event] = []
     for batch in batches:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -100,10 +99,17 @@ class Recorder:
         self._position += 1
         self._is_moved = True
 
+    def forget(self, execution_id: str) -> None:
+        """Read where an execution's log goes on again before the next batch: it was changed."""
+        self._changed[execution_id] = None
+
     # Events.
 
     def append(self, batch: Batch, events: bytes) -> Exception | None:
-        """Append *batch*, encoded as *events*; return why not, having changed nothing then."""
+        """Append *batch*, encoded as *events*; return why not, none of it being recorded then.
+
+        A damaged execution may have been quarantined all the same.
+        """
         try:
             head = self._head(batch.execution_id)
             if head is None:
@@ -143,7 +149,8 @@ class Recorder:
         if recoveries and any(type(event) is TaskFinished for event in batch.events):
             recoveries = 0
         if summary is not head.summary or recoveries != head.recoveries:
-            self._update(ExecutionRow(head.number, summary, recoveries, next_seq - 1, crc))
+            row = ExecutionRow(head.number, summary, recoveries, next_seq - 1, crc)
+            self._update("update_execution", row)
         self._remember(batch, Head(head.number, next_seq, crc, summary, recoveries))
 
     def _insert_event(self, number: int, previous: int, batch: Batch, events: bytes) -> int:
@@ -156,9 +163,9 @@ class Recorder:
         )
         return crc
 
-    def _update(self, row: ExecutionRow) -> None:
+    def _update(self, how: str, row: ExecutionRow) -> None:
         self.written += 4 * PAGE
-        self.connection.execute(WRITE["update_execution"], row.values())
+        self.connection.execute(WRITE[how], row.values())
 
     def _remember(self, batch: Batch, head: Head) -> None:
         has_ended = isinstance(batch.events[-1], TERMINAL)
@@ -186,19 +193,28 @@ class Recorder:
             return None
         try:
             row = ExecutionRow.read(values)
-            chain = Chain(execution_id)
-            batches = self.connection.execute(READ["last_batches"], (row.number,)).fetchall()
-            if len(batches) > 1:
-                chain.begin_behind(batches.pop())
-            if batches:
-                chain.follow(batches.pop())
-            chain.check_end(row)
+            if row.damage is not None:
+                raise ExecutionDamagedError(execution_id, row.damage)
+            chain = self._read_end(row)
         except DamageFoundError as error:
             reason = self.repair(error.number) or error.reason
             raise ExecutionDamagedError(execution_id, reason) from error
-        if row.damage is not None:
-            raise ExecutionDamagedError(execution_id, row.damage)
         return Head(row.number, chain.next_seq, chain.crc, row.summary, row.recoveries)
+
+    def _read_end(self, row: ExecutionRow) -> Chain:
+        """Return where the chain of an execution's events ends.
+
+        Raises:
+            DamageFoundError: its last events are not what was recorded.
+        """
+        chain = Chain(row.summary.execution_id)
+        batches = self.connection.execute(READ["last_batches"], (row.number,)).fetchall()
+        if len(batches) > 1:
+            chain.begin_behind(batches.pop())
+        if batches:
+            chain.follow(batches.pop())
+        chain.check_end(row)
+        return chain
 
     def repair(self, number: int) -> str | None:
         """Rebuild an execution's row from its events, or quarantine it; return why, if so."""
@@ -227,9 +243,9 @@ class Recorder:
         else:
             logger.error("execution %s is quarantined: %s", execution_id, row.damage)
         self.move_on()
-        self._update(row)
+        self._update("replace_execution", row)
         self.connection.executemany(WRITE["insert_metadata"], metadata_rows(row.summary))
-        self._changed[execution_id] = None
+        self.forget(execution_id)
 
     # Keys.
 
@@ -250,59 +266,6 @@ class Recorder:
     def _find_key(self, key: StartKey) -> KeyRow | None:
         values = self.connection.execute(READ["start_key"], (key.scope, key.key)).fetchone()
         return None if values is None else KeyRow.read(values)
-
-    # Executions.
-
-    def delete(self, execution_ids: Sequence[str]) -> int:
-        """Delete what has ended or is damaged of these; return how many there were."""
-        return sum(self._delete(execution_id) for execution_id in dict.fromkeys(execution_ids))
-
-    def _delete(self, execution_id: str) -> bool:
-        row = self._row(execution_id)
-        if row is None or (row.summary.ended_at is None and row.damage is None):
-            return False
-        self.move_on()
-        execute = self.connection.execute
-        execute(WRITE["delete_events"], (row.number,))
-        execute(WRITE["delete_keys"], (row.number,))
-        execute(WRITE["delete_execution"], (row.number,))
-        self.connection.executemany(WRITE["delete_metadata"], metadata_rows(row.summary))
-        self._changed[execution_id] = None
-        return True
-
-    def _row(self, execution_id: str) -> ExecutionRow | None:
-        """Return an execution's row, having repaired it if it needs that."""
-        values = self.connection.execute(READ["execution"], (execution_id,)).fetchone()
-        if values is None:
-            return None
-        try:
-            return ExecutionRow.read(values)
-        except DamageFoundError as error:
-            self.repair(error.number)
-            values = self.connection.execute(READ["execution_number"], (error.number,)).fetchone()
-            return ExecutionRow.read(values)
-
-    def count_recovery(self, execution_ids: Iterable[str]) -> None:
-        """Count one more recovery of each of these executions that has not ended."""
-        for execution_id in execution_ids:
-            row = self._row(execution_id)
-            if row is not None and row.summary.ended_at is None:
-                self._set_recoveries(row, row.recoveries + 1)
-
-    def forgive(self, execution_ids: Iterable[str] | None) -> None:
-        """Set the count of recoveries back to 0: of these executions, or of all."""
-        if execution_ids is None:
-            found = self.connection.execute(READ["recovered"]).fetchall()
-            execution_ids = [values[1] for values in found]
-        for execution_id in execution_ids:
-            row = self._row(execution_id)
-            if row is not None and row.recoveries:
-                self._set_recoveries(row, 0)
-
-    def _set_recoveries(self, row: ExecutionRow, recoveries: int) -> None:
-        self.move_on()
-        self._update(msgspec.structs.replace(row, recoveries=recoveries))
-        self._changed[row.summary.execution_id] = None
 
 
 def _does_not_continue(batch: Batch, next_seq: int) -> InternalError:

@@ -20,11 +20,19 @@ class Append:
 
     Attributes:
         is_request: whether it is refused while nothing can be recorded; otherwise it waits.
+
+    Raises:
+        Exception: the batch cannot be written as JSON.
     """
 
     __slots__ = ("_acknowledge", "_batch", "_events", "is_request")
 
     def __init__(self, batch: Batch, acknowledge: Acknowledge) -> None:
+        if not batch.events:
+            msg = "it has no events"
+            raise ValueError(msg)
+        if batch.key is not None:
+            encode_events(batch.key)  # what is no text is refused here, not by SQLite
         self._batch: Final = batch
         self._acknowledge: Final = acknowledge
         self._events = encode_events(batch.events)

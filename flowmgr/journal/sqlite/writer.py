@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final
 
 from actors.ports import Clock
-from flowmgr.errors import JournalUnavailableError
+from flowmgr.errors import JournalError, JournalUnavailableError
 from flowmgr.journal.sqlite.connection import describe, is_passing
 from flowmgr.journal.sqlite.position import PositionKeeper
 from flowmgr.journal.sqlite.posting import Post
@@ -62,7 +62,8 @@ class Writer:
         self._delay = 0.0
         self._retry_at = 0.0
         self._broken: Exception | None = None
-        self._is_closing = False
+        self._is_closing = False  # in the thread: the work before that is done
+        self._is_closed = False  # outside: there is no further work
         self._thread = threading.Thread(target=self._run, name="journal writer", daemon=True)
 
     def start(self) -> None:
@@ -80,14 +81,16 @@ class Writer:
         A request is refused at once while nothing can be recorded.
         """
         trouble = self._trouble
-        if trouble is not None and work.is_request:
-            answer, argument = work.refusal(trouble)
-            answer(argument)
+        if self._is_closed:
+            _give([work.failure(JournalError("The journal is closed"))])
+        elif trouble is not None and self._broken is None and work.is_request:
+            _give([work.refusal(trouble)])
         else:
             self._queue.put(work)
 
     def close(self) -> None:
         """Do what has been asked for, then end the thread; blocks until it has ended."""
+        self._is_closed = True
         self._queue.put(None)
         self._thread.join()
 
@@ -103,7 +106,8 @@ class Writer:
                 self._record(group)
             else:
                 self._hold(group)
-                self._try_again()
+                if self._monotonic() >= self._retry_at:
+                    self._try_again()
             self._keep()
         self._end()
 
@@ -203,9 +207,7 @@ class Writer:
         self._deliver([work.refusal(self._trouble) for work in group if work.is_request])
 
     def _try_again(self) -> None:
-        """If it is time, record what was held; all is well if there is room for more."""
-        if self._monotonic() < self._retry_at and not self._is_closing:
-            return
+        """Record what was held; all is well again if there is room for more."""
         error: Exception | None = None
         while self._held and error is None:
             group = list(islice(self._held, MAX_GROUP))
@@ -251,11 +253,13 @@ class Writer:
 
     def _keep(self) -> None:
         """Do what is due from time to time."""
-        journal = self._recorder.journal
-        self._position.moved_to(journal.position)
-        self._position.write_if_due()
-        if self._recorder.written > LOG_BYTES:
-            self._checkpoint("PASSIVE")
+        try:
+            self._position.moved_to(self._recorder.journal.position)
+            self._position.write_if_due()
+            if self._recorder.written > LOG_BYTES:
+                self._checkpoint("PASSIVE")
+        except Exception as error:  # noqa: BLE001 - a bug of ours: or all would wait for ever
+            self._break(error)
 
     def _checkpoint(self, kind: str) -> None:
         """Move what SQLite's log has into the database, as far as no reader needs it."""
@@ -269,6 +273,8 @@ class Writer:
                 self._break(error)
 
     def _end(self) -> None:
+        if self._held:
+            self._try_again()
         if self._held:
             count = len(self._held)
             logger.error("the journal is closed before %d batches could be recorded", count)

@@ -10,6 +10,17 @@ INSERT INTO execution (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- update_execution --
+-- What changes when an execution goes on. The indexes of the columns that are not set stay as they
+-- are, which is why there are three of these; all take a whole row.
+UPDATE execution SET
+    flow_version = ?4, status = ?5, ended_at = ?7, had_failures = ?8, recoveries = ?10,
+    is_timed = ?12, last_seq = ?13, last_crc = ?14, crc = ?15
+WHERE number = ?1
+
+-- update_recoveries --
+UPDATE execution SET recoveries = ?10, crc = ?15 WHERE number = ?1
+
+-- replace_execution --
 UPDATE execution SET
     execution_id = ?2, flow_id = ?3, flow_version = ?4, status = ?5, started_at = ?6,
     ended_at = ?7, had_failures = ?8, metadata = ?9, recoveries = ?10, damage = ?11,
@@ -21,9 +32,6 @@ INSERT OR IGNORE INTO execution_metadata (name, value, execution_id) VALUES (?, 
 
 -- delete_metadata --
 DELETE FROM execution_metadata WHERE name = ? AND value = ? AND execution_id = ?
-
--- delete_metadata_of_nobody --
-DELETE FROM execution_metadata WHERE execution_id = ?
 
 -- delete_all_metadata --
 DELETE FROM execution_metadata
