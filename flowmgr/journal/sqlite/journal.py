@@ -175,12 +175,20 @@ class SqliteJournal:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return what *function* reads; what it finds damaged is repaired or quarantined first."""
+        """Return what *function* reads; what it finds damaged is repaired or quarantined first.
+
+        What it finds damaged again is not so in the table, so it is in an index that was read
+        instead.
+        """
+        seen: set[int] = set()
         for _ in range(MAX_REPAIRS):
             try:
                 return await self._reader.read(function, *args, **kwargs)
             except DamageFoundError as error:
-                await self._change(Recorder.repair, error.number)
+                is_seen = error.number in seen
+                seen.add(error.number)
+                repair = Recorder.make_indexes_again if is_seen else Recorder.repair
+                await self._change(repair, error.number)
         msg = "More executions are damaged than one read can deal with; see the log"
         raise JournalError(msg)
 

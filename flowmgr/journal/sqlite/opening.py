@@ -90,7 +90,11 @@ def _open(path: Path, durability: Durability, clock: Clock) -> tuple[Recorder, P
         if size_of(path) <= MAX_VERIFIED:
             verify_and_heal(recorder, path)
         else:
-            logger.info("journal %s is large: each execution is verified when it is read", path)
+            logger.warning(
+                "journal %s is large: each row is verified when it is read, and whether an index "
+                "hides one only by 'flowmgr journal check'",
+                path,
+            )
         _begin_epoch(recorder)
     except BaseException as error:
         if connection is not None:

@@ -227,9 +227,15 @@ class Recorder:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
                 raise
             # An index does not have what the damaged row says; nothing else is wrong with it.
-            self.connection.execute("REINDEX execution")
+            self.make_indexes_again(number)
             self.replace(row)
         return row.damage
+
+    def make_indexes_again(self, number: int) -> None:
+        """Make the indexes of executions again from the table: they are wrong about one."""
+        logger.warning("the indexes of executions are damaged (number %d): made again", number)
+        self.connection.execute("REINDEX execution")
+        self.move_on()
 
     def examine(self, number: int) -> ExecutionRow | None:
         """Return the row that an execution should have; None if it has it."""

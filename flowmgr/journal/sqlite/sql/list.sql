@@ -69,14 +69,15 @@ ORDER BY m.execution_id DESC LIMIT :limit
 
 -- groups --
 -- Every group that there is, each found from the one before it with one look at the index; with the
--- newest id that it has before :before.
+-- newest id that it has before :before. UNION without ALL, so that this ends even if an index is
+-- damaged and leads back.
 WITH RECURSIVE
     found (number) AS (
         SELECT (
             SELECT number FROM execution INDEXED BY execution_by_group
             ORDER BY status, had_failures, flow_version LIMIT 1
         )
-        UNION ALL
+        UNION
         SELECT coalesce(
             (
                 SELECT next.number FROM execution AS next INDEXED BY execution_by_group
@@ -116,7 +117,7 @@ WITH RECURSIVE
             SELECT number FROM execution INDEXED BY execution_by_flow
             WHERE flow_id = :flow_id ORDER BY status, had_failures, flow_version LIMIT 1
         )
-        UNION ALL
+        UNION
         SELECT coalesce(
             (
                 SELECT next.number FROM execution AS next INDEXED BY execution_by_flow
