@@ -265,3 +265,11 @@ async def test_a_journal_that_does_not_know_itself_any_more_is_refused(path):
     with pytest.raises(JournalRefusedError, match="flowmgr journal check"):
         async with open_sqlite(path):
             pass
+
+
+async def test_a_journal_that_has_lost_an_execution_but_not_its_events_is_refused(path):
+    await damage(path, "DELETE FROM execution WHERE number = 1")
+    with pytest.raises(JournalRefusedError, match="events of no execution"):
+        async with open_sqlite(path):
+            pass
+    assert not check(path).is_ok  # and nothing has been changed

@@ -122,7 +122,7 @@ def check(path: Path) -> Report:
 
 
 def _sentences(findings: Findings) -> list[str]:
-    sentences = [f"SQLite: {problem}" for problem in findings.structure]
+    sentences = list(findings.structure)
     sentences += [
         f"execution {findings.names[number]}: {why}" for number, why in findings.executions.items()
     ]

@@ -34,7 +34,7 @@ class Findings(msgspec.Struct):
     """What a verification has found.
 
     Attributes:
-        structure: what SQLite finds wrong with its own pages and indexes.
+        structure: what SQLite finds wrong with its own pages and indexes, and rows that are lost.
         executions: the number of each execution that is not what was recorded, with why.
         names: the ids of these, as far as they can be relied on.
         others: what is wrong with rows of flows and keys, and of the database as a whole.
@@ -73,7 +73,7 @@ def verify(connection: sqlite3.Connection) -> Findings:
     """
     findings = Findings()
     rows = connection.execute(f"PRAGMA integrity_check({MAX_PROBLEMS})").fetchall()
-    findings.structure = [str(row[0]) for row in rows if row[0] != "ok"]
+    findings.structure = [f"SQLite: {row[0]}" for row in rows if row[0] != "ok"]
     executions = _verify_executions(connection, findings)
     _verify_events(connection, executions, findings)
     _verify_others(connection, findings)
@@ -116,6 +116,7 @@ def _verify_events(
         findings.names[error.number] = sound[error.number].summary.execution_id
         del chains[error.number]
 
+    orphans: set[int] = set()
     for batch in connection.execute(READ["all_batches"]):
         findings.batches_read += 1
         chain = chains.get(batch[0])
@@ -125,7 +126,12 @@ def _verify_events(
             except DamageFoundError as error:
                 found(error)
         elif batch[0] not in rows:
-            findings.others.append(f"there are events of no execution (number {batch[0]})")
+            orphans.add(batch[0])
+    if orphans:
+        number, count = min(orphans), len(orphans)
+        findings.structure.append(
+            f"there are events of no execution (number {number}, {count} such)"
+        )
     for number, chain in list(chains.items()):
         try:
             chain.check_end(sound[number])
