@@ -37,8 +37,12 @@ MAX_DELAY: Final = 1.0
 PROBE_BYTES: Final = 65_536
 """What is written to find out whether there is room again, when nothing waits to be written."""
 
-LOG_BYTES: Final = 16 * 1024 * 1024
-"""What may be written, by estimate, before it is moved from SQLite's log into the database."""
+LOG_BYTES: Final = 4 * 1024 * 1024
+"""What may be written, by estimate, before it is moved from SQLite's log into the database.
+
+The log is written from its beginning again then, which costs the disk less than a file that grows:
+a lone appender gets a third more commits than with four times as much.
+"""
 
 
 class Writer:
