@@ -1,11 +1,15 @@
-"""The response of the routes that are asked most."""
+"""The answers of the routes that are asked most: how an execution stands."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from litestar import Request, Response
+from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from litestar.types import Receive, Scope, Send
+
+from flowmgr.executions import Execution
+from web.resources import encode, execution_resource
 
 
 class EncodedResponse(Response[bytes]):
@@ -35,3 +39,19 @@ class EncodedResponse(Response[bytes]):
             {"type": "http.response.start", "status": self.status_code or 200, "headers": headers}
         )
         await send({"type": "http.response.body", "body": self.content, "more_body": False})
+
+
+def answer(
+    execution: Execution, *, is_done: bool, headers: dict[str, str] | None = None
+) -> Response[Any]:
+    """Return an execution: 200 if what was asked for *is_done*, 202 if it is still to come.
+
+    The latter says in `Location` where to look.
+    """
+    content = encode(execution_resource(execution))
+    if is_done:
+        return EncodedResponse(content, status_code=HTTP_200_OK, headers=headers)
+    location = {"Location": f"/executions/{execution.execution_id}"}
+    return EncodedResponse(
+        content, status_code=HTTP_202_ACCEPTED, headers=location | (headers or {})
+    )

@@ -11,9 +11,11 @@ from litestar import Litestar
 from flowmgr.engine import Engine, open_engine
 from flowmgr.settings import Settings
 from web.controllers.activities import ActivityController
-from web.controllers.executions import ExecutionController, StartController
+from web.controllers.changes import ChangeController
+from web.controllers.executions import ExecutionController
 from web.controllers.flows import FlowController
 from web.controllers.health import VERSION, HealthController
+from web.controllers.starting import StartController
 from web.openapi import docs_assets, openapi_config, openapi_json
 from web.problems import EXCEPTION_HANDLERS
 from web.requests import ScopeRequest, refuse_unknown_query
@@ -80,6 +82,7 @@ def create_app(
             FlowController,
             StartController,
             ExecutionController,
+            ChangeController,
             ActivityController,
             HealthController,
             openapi_json,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,6 @@ from litestar import Request, Response, Router, get
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import (
-    Example,
-    OpenAPIMediaType,
-    OpenAPIType,
-    Operation,
-    RequestBody,
-    Schema,
-)
 from litestar.static_files import create_static_files_router
 
 from web.problems import answer_http_error
@@ -26,65 +17,6 @@ from web.requests import refuse_unknown_query
 
 ASSETS = "/assets"
 DOCS = "/docs"
-
-_FLOW = Schema(
-    type=OpenAPIType.OBJECT,
-    description='A flow, bare or wrapped as {"flow": …} or {"flow_data": {"flow": …}}.',
-)
-_FLOW_EXAMPLE: dict[str, Any] = {
-    "flow": {
-        "id": "flow123",
-        "name": "Data Processing Flow",
-        "start_task": "task1",
-        "tasks": [{"name": "task1", "description": "Fetch data"}, {"name": "task2"}],
-        "conditions": [
-            {"source_task": "task1", "outcome": "success", "target_task_success": "task2"}
-        ],
-    }
-}
-_EXECUTE = Schema(
-    type=OpenAPIType.OBJECT,
-    properties={
-        "flow_id": Schema(type=OpenAPIType.STRING, description="A registered flow."),
-        "version": Schema(type=OpenAPIType.INTEGER, minimum=1, description="Latest if not given."),
-        "context": Schema(type=OpenAPIType.OBJECT, description="The values to begin with."),
-        "flow": Schema(type=OpenAPIType.OBJECT, description="A flow that is only run."),
-    },
-)
-_CANCEL = Schema(
-    type=OpenAPIType.OBJECT,
-    properties={"reason": Schema(type=OpenAPIType.STRING, description="Kept in the receipt.")},
-)
-
-
-def _json_body(schema: Schema, example: dict[str, Any], *, required: bool = True) -> RequestBody:
-    media_type = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
-    return RequestBody(content={"application/json": media_type}, required=required)
-
-
-@dataclass
-class FlowDocumentOperation(Operation):
-    """An operation whose body is a flow: read by the one strict door, so described by hand."""
-
-    def __post_init__(self) -> None:
-        self.request_body = _json_body(_FLOW, _FLOW_EXAMPLE)
-
-
-@dataclass
-class ExecuteOperation(Operation):
-    """An operation whose body says what to execute."""
-
-    def __post_init__(self) -> None:
-        example = {"flow_id": "flow123", "context": {"user_id": "tester"}}
-        self.request_body = _json_body(_EXECUTE, example)
-
-
-@dataclass
-class CancelOperation(Operation):
-    """An operation whose body may say why."""
-
-    def __post_init__(self) -> None:
-        self.request_body = _json_body(_CANCEL, {"reason": "not needed"}, required=False)
 
 
 def openapi_config(version: str) -> OpenAPIConfig:

@@ -18,13 +18,18 @@ from flowmgr.errors import (
     DocumentError,
     EngineBusyError,
     EngineClosedError,
+    ExecutionDamagedError,
     ExecutionEndedError,
     ExecutionNotFoundError,
+    ExecutionStateError,
     FlowExistsError,
     FlowmgrError,
     FlowNotFoundError,
     InputError,
     JournalError,
+    JournalUnavailableError,
+    KeyReusedError,
+    MetadataError,
     Problem,
 )
 
@@ -71,12 +76,22 @@ class RequestError(Exception):
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """How errors of a class are answered; *prefix* is what the original's clients know."""
+    """How errors of a class are answered.
+
+    Attributes:
+        status: the HTTP status.
+        name: the end of the problem's type.
+        title: the problem's title.
+        prefix: what the original's clients know the detail to begin with.
+        inside: the field of the body that the pointers of the error's problems lead into.
+        retry_after: whether to say that it is worth trying again.
+    """
 
     status: HTTPStatus
     name: str
     title: str
     prefix: str = ""
+    inside: str = ""
     retry_after: bool = False
 
 
@@ -95,6 +110,13 @@ _KINDS: dict[type[Exception], _Kind] = {
         "invalid-context",
         "The context cannot be used",
         "Context validation error: ",
+        inside="/context",
+    ),
+    MetadataError: _Kind(
+        HTTPStatus.BAD_REQUEST,
+        "invalid-metadata",
+        "The metadata cannot be used",
+        inside="/metadata",
     ),
     InputError: _Kind(HTTPStatus.BAD_REQUEST, "invalid-input", "The input cannot be used"),
     FlowNotFoundError: _Kind(HTTPStatus.NOT_FOUND, "flow-not-found", "There is no such flow"),
@@ -105,12 +127,27 @@ _KINDS: dict[type[Exception], _Kind] = {
         HTTPStatus.PRECONDITION_FAILED, "flow-exists", "The flow exists already"
     ),
     ExecutionEndedError: _Kind(HTTPStatus.CONFLICT, "execution-ended", "The execution has ended"),
+    ExecutionStateError: _Kind(
+        HTTPStatus.CONFLICT, "wrong-state", "The execution's status does not allow this"
+    ),
+    ExecutionDamagedError: _Kind(
+        HTTPStatus.CONFLICT, "execution-quarantined", "The execution's record is damaged"
+    ),
+    KeyReusedError: _Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", "The key belongs to another request"
+    ),
     ConflictError: _Kind(HTTPStatus.CONFLICT, "conflict", "Not in this state"),
     EngineClosedError: _Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "stopping", "The server is stopping", retry_after=True
     ),
     EngineBusyError: _Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "busy", "The server has enough to do", retry_after=True
+    ),
+    JournalUnavailableError: _Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "journal-unavailable",
+        "Nothing can be recorded at the moment",
+        retry_after=True,
     ),
     JournalError: _Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, "journal", "The journal does not work", retry_after=True
@@ -143,8 +180,8 @@ def answer_flowmgr_error(
     if kind is None:
         return answer_bug(request, error)
     errors = error.problems if isinstance(error, InputError) else ()
-    if isinstance(error, ContextError):  # its places are in the context, not yet in the body
-        errors = tuple(replace(entry, pointer=f"/context{entry.pointer}") for entry in errors)
+    if kind.inside:  # its places are in the field, not yet in the body
+        errors = tuple(replace(entry, pointer=f"{kind.inside}{entry.pointer}") for entry in errors)
     headers = {"Retry-After": "1"} if kind.retry_after else None
     return problem_response(
         kind.status, kind.name, kind.title, f"{kind.prefix}{error}", errors, headers

@@ -1,4 +1,4 @@
-"""Reading requests: bodies through the one strict door, preferences, cursors."""
+"""Reading requests: headers, preferences, cursors, and which query parameters there may be."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ from typing import Any, NoReturn
 import msgspec
 from litestar import Request
 
-from flowmgr.errors import Problem
-from flowmgr.language.definition import FlowDefinition
-from flowmgr.language.documents import parse_json
-from flowmgr.language.findings import kind_of
 from web.problems import RequestError
 
 AnyRequest = Request[Any, Any, Any]
@@ -39,7 +35,6 @@ class ScopeRequest(AnyRequest):
 MAX_DIGITS = 15
 """Digits that a number in a cursor or a length may have: no list and no body is that long."""
 
-_FLOW_BODY = frozenset({"flow", "flow_data", *FlowDefinition.__struct_fields__})
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _WAIT = re.compile(r"wait\s*=\s*\"?([^\";]*)\"?\Z", re.IGNORECASE)
 
@@ -53,76 +48,17 @@ def header(request: AnyRequest, name: bytes) -> str | None:
     return b",".join(values).decode("latin-1") if values else None
 
 
-async def json_body(request: AnyRequest) -> Any:
-    """Read the body as JSON.
+def single_header(request: AnyRequest, name: bytes) -> str | None:
+    """Return the value of a header that may be there once; None if it is not there.
 
     Raises:
-        RequestError: the body is not declared as JSON.
-        DocumentError: it is not JSON, or cannot be read exactly.
+        RequestError: it is there several times.
     """
-    content_type = header(request, b"content-type")
-    media_type = "" if content_type is None else content_type.partition(";")[0].strip().lower()
-    is_json = media_type == "application/json" or media_type.endswith("+json")
-    if content_type is not None and not is_json:
-        msg = (
-            f"The body is declared as {media_type[:60]!r}; "
-            "send JSON with the header 'Content-Type: application/json'"
-        )
-        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
-    return parse_json(await request.body())
-
-
-async def flow_document(request: AnyRequest) -> dict[str, Any]:
-    """Read the body as something that can be a flow, in any of its wrappings.
-
-    As in the original, a body of another shape is 422, and what is wrong with the flow in it 400.
-
-    Raises:
-        RequestError: it is something else.
-        DocumentError: it is not JSON, or cannot be read exactly.
-    """
-    body = await json_body(request)
-    if not isinstance(body, dict):
-        refuse("", "wrong_type", f"The body must be a JSON object, not {kind_of(body)}")
-    if not isinstance(body.get("flow_data", body), dict):
-        refuse("/flow_data", "wrong_type", "'flow_data' must be an object with the field 'flow'")
-    if body.keys().isdisjoint(_FLOW_BODY):
-        refuse(
-            "/flow",
-            "missing_field",
-            "The body has no flow: it must have 'flow' or 'flow_data', or the fields of a flow",
-        )
-    return body
-
-
-async def json_object(request: AnyRequest, *known: str) -> dict[str, Any]:
-    """Read the body as a JSON object that has no other fields than *known*.
-
-    Raises:
-        RequestError: it is something else, or has another field.
-        DocumentError: it is not JSON, or cannot be read exactly.
-    """
-    body = await json_body(request)
-    if not isinstance(body, dict):
-        refuse("", "wrong_type", "The body must be a JSON object")
-    for field in body:
-        if field not in known:
-            refuse(
-                f"/{field.replace('~', '~0').replace('/', '~1')[:100]}",
-                "unknown_field",
-                f"The body has an unknown field {field[:60]!r}; known are: {', '.join(known)}",
-            )
-    return dict(body)
-
-
-def refuse(pointer: str, code: str, message: str) -> NoReturn:
-    """Refuse the body because of what is at *pointer*.
-
-    Raises:
-        RequestError: always, 422.
-    """
-    problem = Problem(pointer, code, message)
-    raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, message, (problem,))
+    values = [value for key, value in request.scope["headers"] if key == name]
+    if len(values) > 1:
+        msg = f"The header {name.decode().title()} is there more than once; keep one of them"
+        raise RequestError(HTTPStatus.BAD_REQUEST, msg)
+    return values[0].decode("latin-1") if values else None
 
 
 class Preference(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from actors.events import Scalar
 from actors.outcome import ErrorInfo, OutcomeStatus, StopKind
 from actors.state import Cancellation, ExecutionStatus
 from flowmgr.activities import Activity
@@ -151,6 +152,7 @@ class CancellationResource(msgspec.Struct, frozen=True):
     reason: str | None
     requested_at: str
     tasks: list[StoppedTaskResource]
+    by: str | None
 
 
 class ExecutionResource(msgspec.Struct, frozen=True):
@@ -168,6 +170,9 @@ class ExecutionResource(msgspec.Struct, frozen=True):
     had_failures: bool
     error: ExecutionErrorResource | None
     cancellation: CancellationResource | None
+    metadata: dict[str, Scalar]
+    interruptions: int
+    rerun_of: str | None
 
 
 class ExecutionSummaryResource(msgspec.Struct, frozen=True):
@@ -180,6 +185,7 @@ class ExecutionSummaryResource(msgspec.Struct, frozen=True):
     start_time: str
     end_time: str | None
     had_failures: bool
+    metadata: dict[str, Scalar]
 
 
 class ActivityResource(msgspec.Struct, frozen=True):
@@ -239,6 +245,9 @@ def execution_resource(execution: Execution) -> ExecutionResource:
         had_failures=execution.had_failures,
         error=error,
         cancellation=_cancellation_resource(execution.cancellation),
+        metadata=execution.metadata,
+        interruptions=execution.interruptions,
+        rerun_of=execution.rerun_of,
     )
 
 
@@ -249,7 +258,9 @@ def _cancellation_resource(cancellation: Cancellation | None) -> CancellationRes
         StoppedTaskResource(line.task, line.attempt, line.how, line.seconds, line.error)
         for line in cancellation.tasks
     ]
-    return CancellationResource(cancellation.reason, timestamp(cancellation.requested_at), tasks)
+    return CancellationResource(
+        cancellation.reason, timestamp(cancellation.requested_at), tasks, cancellation.by
+    )
 
 
 def summary_resource(summary: ExecutionSummary) -> ExecutionSummaryResource:
@@ -262,6 +273,7 @@ def summary_resource(summary: ExecutionSummary) -> ExecutionSummaryResource:
         start_time=timestamp(summary.started_at),
         end_time=_timestamp_or_none(summary.ended_at),
         had_failures=summary.had_failures,
+        metadata=summary.metadata,
     )
 
 

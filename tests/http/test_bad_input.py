@@ -410,6 +410,7 @@ def wrong_executions() -> Iterator[Case]:
         ("flow_id", {"a string"}),
         ("version", {"a number"} | OPTIONAL),
         ("context", {"an object"} | OPTIONAL),
+        ("metadata", {"an object"} | OPTIONAL),
     ):
         for kind, value in VALUES.items():
             if kind not in right:
@@ -449,6 +450,42 @@ def wrong_executions() -> Iterator[Case]:
     for name, value in BAD_IDS.items():
         if len(value) < 1_000:
             yield post(f"execute flow: {name}", "/flows/execute", {"flow_id": value}, 404, "Flow")
+
+
+BAD_METADATA: dict[str, tuple[dict[str, Any], str]] = {
+    "33 entries": ({f"k{n}": n for n in range(33)}, "33 entries; 32 may be"),
+    "a long text": ({"k": "x" * 257}, "at most 256 characters"),
+    "a long name": ({"k" * 129: 1}, "1 to 128 characters"),
+    "no name": ({"": 1}, "1 to 128 characters"),
+    "null": ({"k": None}, "'k' must have"),
+    "a list": ({"k": []}, "'k' must have"),
+    "an object": ({"k": {}}, "'k' must have"),
+}
+BAD_KEYS = [
+    b"",
+    b" ",
+    b"\t",
+    b"\xff",
+    "schl\u00fcssel".encode(),
+    b"a\tb",
+    b"x" * 256,
+    b"x" * 60_000,
+]
+
+
+def wrong_metadata_and_keys() -> Iterator[Case]:
+    target, body = "/flows/execute", {"flow_id": "flow123"}
+    for name, (metadata, says) in BAD_METADATA.items():
+        yield post(f"metadata: {name}", target, body | {"metadata": metadata}, 400, says)
+    for name, pointer in (("a/b", "/metadata/a~1b"), ("~", "/metadata/~0")):
+        sent = body | {"metadata": {name: None}}
+        yield post(f"metadata: {name}", target, sent, 400, name, pointer=pointer)
+    for key in BAD_KEYS:
+        headers = {"Idempotency-Key": key}
+        says = "1 to 255 printable ASCII characters"
+        yield post(f"key {key[:20]!r} of {len(key)}", target, body, 400, says, headers=headers)
+    twice = {"Idempotency-Key": b"a", "idempotency-key": b"b"}
+    yield post("two keys", target, body, 400, "more than once", headers=twice)
 
 
 FULL_WIDTH_ONE = "\uff11"
@@ -628,6 +665,7 @@ CASES = [
         unknown_fields,
         bad_values_in_flows,
         wrong_executions,
+        wrong_metadata_and_keys,
         wrong_preferences,
         wrong_cancellations,
         unknown_things,

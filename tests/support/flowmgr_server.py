@@ -150,8 +150,12 @@ def serving(
     *options: str,
     env: dict[str, str] | None = None,
     is_told_by_environment: bool = False,
+    is_killed: bool = False,
 ) -> Iterator[Served]:
-    """Run a server; in the end, check that it stops as it should and that nothing went wrong."""
+    """Run a server; in the end, check that it stops as it should and that nothing went wrong.
+
+    Or end it by SIGKILL, if it *is_killed*.
+    """
     fixed = ["--port", "0", "--backend", backend, "--activities", ACTIVITIES]
     if is_told_by_environment:
         fixed = []
@@ -161,6 +165,9 @@ def serving(
         process.wait_until_ready()
         with httpx.Client(base_url=process.url, timeout=PATIENCE, trust_env=False) as client:
             yield Served(backend, process, client)
-        assert process.stop() == 0
+        if is_killed:
+            process.kill()
+        else:
+            assert process.stop() == 0
         assert "Traceback" not in process.stderr.text
         assert "bug in flowmgr" not in process.stderr.text

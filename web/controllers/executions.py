@@ -1,33 +1,20 @@
-"""Executions: start, show, list, wait, cancel, history."""
+"""Executions: list, show, wait, history."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, get
 from litestar.params import FromQuery, Parameter
-from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from actors.state import ExecutionStatus
-from flowmgr.executions import Execution
 from flowmgr.journal.store import ExecutionQuery
-from web.answers import EncodedResponse
 from web.controllers.flows import Cursor, Limit
-from web.openapi import CancelOperation, ExecuteOperation
-from web.requests import (
-    AnyRequest,
-    decode_cursor,
-    decode_number_cursor,
-    encode_cursor,
-    json_object,
-    preference,
-    refuse,
-)
+from web.requests import AnyRequest, decode_cursor, decode_number_cursor, encode_cursor
 from web.resources import (
     ExecutionResource,
     ExecutionSummaryResource,
     Page,
-    encode,
     event_resource,
     execution_resource,
     page,
@@ -35,80 +22,11 @@ from web.resources import (
 )
 from web.surface import engine_of, settings_of
 
-MAX_REASON = 1000
-"""Characters that the reason of a cancellation may have."""
-
 ExecutionId = Annotated[str, Parameter(description="The execution's id.")]
 Wait = Annotated[
     float,
     Parameter(ge=0, le=10**9, description="Seconds to wait at most for the execution to end."),
 ]
-
-
-class StartController(Controller):
-    """Starting executions."""
-
-    path = "/flows/execute"
-    tags = ("executions",)
-
-    @post(
-        status_code=HTTP_200_OK,
-        operation_class=ExecuteOperation,
-        summary="Execute a flow",
-        description=(
-            "Starts an execution and waits until it has ended, then answers 200, also if the flow "
-            "has failed: see `status`. If it takes longer than the server waits, or the client "
-            "prefers not to wait (`Prefer: respond-async`) or not so long (`Prefer: wait=5`), the "
-            "answer is 202 with the place to look in `Location`. An execution does not end with "
-            "the connection of the client that started it."
-        ),
-    )
-    async def execute(self, request: AnyRequest) -> Response[ExecutionResource]:
-        """Start an execution, and wait as long as is preferred."""
-        preferred = preference(request)
-        body = await json_object(request, "flow_id", "version", "context", "flow")
-        flow, version = _what_to_execute(body)
-        if not isinstance(body.get("context"), dict | None):
-            refuse("/context", "wrong_type", "'context' must be an object")
-        engine, wait_limit = engine_of(request), settings_of(request).wait_limit
-        timeout = preferred.seconds(wait_limit, wait_limit)
-        context = body.get("context")
-        if timeout > 0:
-            execution = await engine.run(flow, context, version=version, timeout=timeout)
-        else:
-            execution = await engine.start(flow, context, version=version)
-        return _answer(execution, respond_async=preferred.respond_async)
-
-
-def _what_to_execute(body: dict[str, Any]) -> tuple[str | dict[str, Any], int | None]:
-    flow_id, inline, version = body.get("flow_id"), body.get("flow"), body.get("version")
-    if (flow_id is None) == (inline is None):
-        refuse(
-            "/flow_id",
-            "missing_field",
-            "The body must say what to execute: either 'flow_id', the id of a registered flow, "
-            "or 'flow', the definition of a flow",
-        )
-    if inline is not None:
-        if version is not None:
-            refuse("/version", "unknown_field", "'version' goes with 'flow_id', not with 'flow'")
-        return {"flow": inline}, None
-    if not isinstance(flow_id, str):
-        refuse("/flow_id", "wrong_type", "'flow_id' must be text: the id of a registered flow")
-    is_number = isinstance(version, int) and not isinstance(version, bool)
-    if version is not None and not (is_number and 0 < version < 10**9):
-        refuse("/version", "wrong_type", "'version' must be a whole number from 1")
-    return flow_id, version
-
-
-def _answer(execution: Execution, *, respond_async: bool = False) -> Response[Any]:
-    content = encode(execution_resource(execution))
-    if execution.has_ended:
-        return EncodedResponse(content, status_code=HTTP_200_OK)
-    headers = {"Location": f"/executions/{execution.execution_id}"}
-    if respond_async:
-        headers["Preference-Applied"] = "respond-async"
-    return EncodedResponse(content, status_code=HTTP_202_ACCEPTED, headers=headers)
 
 
 class ExecutionController(Controller):
@@ -145,37 +63,6 @@ class ExecutionController(Controller):
             timeout = min(wait, settings_of(request).wait_limit)
             return execution_resource(await engine_of(request).wait(execution_id, timeout))
         return execution_resource(await engine_of(request).get(execution_id))
-
-    @post(
-        "/{execution_id:str}/cancel",
-        status_code=HTTP_200_OK,
-        operation_class=CancelOperation,
-        summary="Cancel an execution",
-        description=(
-            "Records the request and stops the execution: every running task is cancelled at its "
-            "next checkpoint and has the grace for its clean-up. With `Prefer: wait=n` the answer "
-            "is 200 with the receipt in `cancellation` once nothing of the execution is running "
-            "any more; without, or if that takes longer, 202. An execution that has completed or "
-            "failed stays as it is: 409."
-        ),
-    )
-    async def cancel(
-        self,
-        request: AnyRequest,
-        execution_id: ExecutionId,
-    ) -> Response[ExecutionResource]:
-        """Cancel an execution, and wait for its end as long as is preferred."""
-        wait = preference(request).seconds(0.0, settings_of(request).wait_limit)
-        reason = None
-        if await request.body():
-            reason = (await json_object(request, "reason")).get("reason")
-            if not isinstance(reason, str | None) or len(reason or "") > MAX_REASON:
-                refuse(
-                    "/reason",
-                    "wrong_type",
-                    f"'reason' must be text of at most {MAX_REASON} characters",
-                )
-        return _answer(await engine_of(request).cancel(execution_id, reason=reason, wait=wait))
 
     @get("/{execution_id:str}/events", summary="Show the history of an execution")
     async def list_events(

@@ -9,15 +9,14 @@ from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.errors import DefinitionError
-from web.openapi import FlowDocumentOperation
+from web.bodies import flow_document, json_body
+from web.descriptions import an_object, body, described
 from web.requests import (
     AnyRequest,
     decode_cursor,
     decode_number_cursor,
     encode_cursor,
-    flow_document,
     header,
-    json_body,
 )
 from web.resources import (
     FlowCreated,
@@ -38,6 +37,23 @@ Cursor = Annotated[
 FlowId = Annotated[str, Parameter(description="The flow's id.")]
 Version = Annotated[int | None, Parameter(ge=1, le=10**9, description="The latest if not given.")]
 
+_FLOW_DOCUMENT = described(
+    request=body(
+        an_object('A flow, bare or wrapped as {"flow": …} or {"flow_data": {"flow": …}}.'),
+        {
+            "flow": {
+                "id": "flow123",
+                "name": "Data Processing Flow",
+                "start_task": "task1",
+                "tasks": [{"name": "task1", "description": "Fetch data"}, {"name": "task2"}],
+                "conditions": [
+                    {"source_task": "task1", "outcome": "success", "target_task_success": "task2"}
+                ],
+            }
+        },
+    )
+)
+
 
 class FlowController(Controller):
     """The flows that are registered."""
@@ -45,7 +61,7 @@ class FlowController(Controller):
     path = "/flows"
     tags = ("flows",)
 
-    @post(operation_class=FlowDocumentOperation, summary="Register a flow")
+    @post(operation_class=_FLOW_DOCUMENT, summary="Register a flow")
     async def register(self, request: AnyRequest) -> Response[FlowCreated]:
         """Validate a flow and keep it as the next version of its id.
 
@@ -97,7 +113,7 @@ class FlowController(Controller):
     @post(
         "/validate",
         status_code=HTTP_200_OK,
-        operation_class=FlowDocumentOperation,
+        operation_class=_FLOW_DOCUMENT,
         summary="Validate a flow",
     )
     async def validate(self, request: AnyRequest) -> ValidationReport:

@@ -1,0 +1,146 @@
+"""Reading bodies: through the one strict door for JSON, and field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, NoReturn
+
+from flowmgr.errors import Problem
+from flowmgr.language.definition import FlowDefinition
+from flowmgr.language.documents import parse_json
+from flowmgr.language.findings import kind_of
+from web.problems import RequestError
+from web.requests import AnyRequest, header
+
+MAX_BY: Final = 200
+"""Characters that the name of whoever asks may have."""
+
+MAX_REASON: Final = 1000
+"""Characters that a reason may have."""
+
+MAX_VERSION: Final = 10**9
+
+_FLOW_BODY = frozenset({"flow", "flow_data", *FlowDefinition.__struct_fields__})
+
+
+async def json_body(request: AnyRequest) -> Any:
+    """Read the body as JSON.
+
+    Raises:
+        RequestError: the body is not declared as JSON.
+        DocumentError: it is not JSON, or cannot be read exactly.
+    """
+    content_type = header(request, b"content-type")
+    media_type = "" if content_type is None else content_type.partition(";")[0].strip().lower()
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    if content_type is not None and not is_json:
+        msg = (
+            f"The body is declared as {media_type[:60]!r}; "
+            "send JSON with the header 'Content-Type: application/json'"
+        )
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
+    return parse_json(await request.body())
+
+
+async def flow_document(request: AnyRequest) -> dict[str, Any]:
+    """Read the body as something that can be a flow, in any of its wrappings.
+
+    As in the original, a body of another shape is 422, and what is wrong with the flow in it 400.
+
+    Raises:
+        RequestError: it is something else.
+        DocumentError: it is not JSON, or cannot be read exactly.
+    """
+    body = await json_body(request)
+    if not isinstance(body, dict):
+        refuse("", "wrong_type", f"The body must be a JSON object, not {kind_of(body)}")
+    if not isinstance(body.get("flow_data", body), dict):
+        refuse("/flow_data", "wrong_type", "'flow_data' must be an object with the field 'flow'")
+    if body.keys().isdisjoint(_FLOW_BODY):
+        refuse(
+            "/flow",
+            "missing_field",
+            "The body has no flow: it must have 'flow' or 'flow_data', or the fields of a flow",
+        )
+    return body
+
+
+async def json_object(request: AnyRequest, *known: str) -> dict[str, Any]:
+    """Read the body as a JSON object that has no other fields than *known*.
+
+    Raises:
+        RequestError: it is something else, or has another field.
+        DocumentError: it is not JSON, or cannot be read exactly.
+    """
+    body = await json_body(request)
+    if not isinstance(body, dict):
+        refuse("", "wrong_type", "The body must be a JSON object")
+    refuse_unknown_fields(body, known)
+    return dict(body)
+
+
+async def optional_object(request: AnyRequest, *known: str) -> dict[str, Any]:
+    """Read the body as `json_object` does; no body is an empty object."""
+    return await json_object(request, *known) if await request.body() else {}
+
+
+def refuse_unknown_fields(body: dict[str, Any], known: tuple[str, ...], inside: str = "") -> None:
+    """Return if *body*, the object at the place *inside*, has no other fields than *known*.
+
+    Raises:
+        RequestError: it has.
+    """
+    for field in body:
+        if field not in known:
+            refuse(
+                f"{inside}/{field.replace('~', '~0').replace('/', '~1')[:100]}",
+                "unknown_field",
+                f"The body has an unknown field {field[:60]!r}; known are: {', '.join(known)}",
+            )
+
+
+def refuse(pointer: str, code: str, message: str) -> NoReturn:
+    """Refuse the body because of what is at *pointer*.
+
+    Raises:
+        RequestError: always, 422.
+    """
+    problem = Problem(pointer, code, message)
+    raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, message, (problem,))
+
+
+def read_field(body: dict[str, Any], name: str) -> Any:
+    """Return the value of a field that several routes have; None if it is not there.
+
+    Raises:
+        RequestError: it is not what the field may be.
+    """
+    value = body.get(name)
+    is_fine, rule = _RULES[name]
+    if value is not None and not is_fine(value):
+        refuse(f"/{name}", "wrong_type", f"'{name}' must be {rule}")
+    return value
+
+
+def is_whole_number(value: Any, minimum: int = 1) -> bool:
+    """Whether *value* is a whole number that a version can be."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return is_number and minimum <= value < MAX_VERSION
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_text_of(length: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and len(value) <= length
+
+
+_RULES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "version": (is_whole_number, "a whole number from 1"),
+    "context": (_is_object, "an object"),
+    "metadata": (_is_object, "an object"),
+    "by": (_is_text_of(MAX_BY), f"text of at most {MAX_BY} characters"),
+    "reason": (_is_text_of(MAX_REASON), f"text of at most {MAX_REASON} characters"),
+}

@@ -1,0 +1,107 @@
+"""What the OpenAPI document says of routes that read their bodies and headers themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIHeader,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+)
+
+JSON: Final = "application/json"
+
+
+def text(description: str, **more: Any) -> Schema:
+    """Return the schema of a text."""
+    return Schema(type=OpenAPIType.STRING, description=description, **more)
+
+
+def whole_number(description: str, minimum: int) -> Schema:
+    """Return the schema of a whole number."""
+    return Schema(type=OpenAPIType.INTEGER, minimum=minimum, description=description)
+
+
+def truth(description: str) -> Schema:
+    """Return the schema of true or false."""
+    return Schema(type=OpenAPIType.BOOLEAN, description=description)
+
+
+def an_object(description: str, **properties: Schema) -> Schema:
+    """Return the schema of an object; of any one if there are no *properties*."""
+    schema = Schema(type=OpenAPIType.OBJECT, description=description)
+    if properties:
+        schema.properties = {**properties}
+    return schema
+
+
+def body(schema: Schema, example: dict[str, Any], *, required: bool = True) -> RequestBody:
+    """Return the description of a body in JSON."""
+    media_type = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
+    return RequestBody(content={JSON: media_type}, required=required)
+
+
+def header(name: str, schema: Schema) -> Parameter:
+    """Return the description of a request header."""
+    return Parameter(name=name, param_in="header", schema=schema, description=schema.description)
+
+
+PREFER: Final = header(
+    "Prefer",
+    text(
+        "`wait=5` waits up to 5 s for the end of the execution; `respond-async` does not wait.",
+        examples=["wait=5"],
+    ),
+)
+
+LOCATION: Final = OpenAPIHeader(
+    description="Where the execution is.", schema=text("A path.", examples=["/executions/…"])
+)
+
+
+def described(
+    *,
+    request: RequestBody | None = None,
+    parameters: Sequence[Parameter] = (),
+    answers: dict[str, OpenAPIHeader] | None = None,
+    later: str | None = None,
+) -> type[Operation]:
+    """Return the class of operations of which Litestar does not see all by itself.
+
+    Args:
+        request: the body that they take.
+        parameters: headers and query parameters that they read themselves.
+        answers: headers that all their answers may have.
+        later: when they answer 202, which has the same body as 200, and `Location`.
+    """
+
+    @dataclass
+    class Described(Operation):
+        """An operation with what its handler reads and sends by hand."""
+
+        def __post_init__(self) -> None:
+            if request is not None:
+                self.request_body = request
+            if parameters:
+                self.parameters = [*(self.parameters or ()), *parameters]
+            self.responses = dict(self.responses or {})
+            done = next(iter(self.responses.values()), None)
+            if later is not None and isinstance(done, OpenAPIResponse):
+                self.responses["202"] = OpenAPIResponse(
+                    description=later,
+                    headers={"Location": LOCATION, **(answers or {})},
+                    content=done.content,
+                )
+            if answers and isinstance(done, OpenAPIResponse):
+                done.headers = {**(done.headers or {}), **answers}
+
+    return Described
