@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections import Counter
+from collections.abc import Container
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 from litestar import Request
@@ -149,6 +151,25 @@ def _refuse_cursor(cursor: str) -> NoReturn:
     raise RequestError(HTTPStatus.BAD_REQUEST, msg)
 
 
+class QueryParameters(msgspec.Struct, frozen=True):
+    """The query parameters that a handler reads itself, kept in its `opt`.
+
+    Attributes:
+        names: their names.
+        prefix: what further ones begin with.
+    """
+
+    names: frozenset[str]
+    prefix: str
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names or name.startswith(self.prefix)
+
+
+OWN_PARAMETERS: Final = "query_parameters"
+"""Where in the `opt` of a handler they are."""
+
+
 async def refuse_unknown_query(request: AnyRequest) -> None:
     """Refuse query parameters that the route does not have, or that are there twice.
 
@@ -159,13 +180,14 @@ async def refuse_unknown_query(request: AnyRequest) -> None:
     """
     if not request.scope["query_string"]:
         return
-    parameters = request.route_handler.parsed_fn_signature.parameters.keys()
-    known = parameters - request.path_params.keys() - {"request"}
+    handler = request.route_handler
+    known = handler.parsed_fn_signature.parameters.keys() - request.path_params.keys() - {"request"}
+    own: Container[str] = handler.opt.get(OWN_PARAMETERS, ())
     names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
-        if name not in known:
+    for name, count in Counter(names).items():
+        if name not in known and name not in own:
             msg = f"There is no query parameter {name[:60]!r} here; /docs shows the ones there are"
             raise RequestError(HTTPStatus.BAD_REQUEST, msg)
-        if names.count(name) > 1:
-            msg = f"The query parameter {name!r} is there more than once; keep one of them"
+        if count > 1:
+            msg = f"The query parameter {name[:60]!r} is there more than once; keep one of them"
             raise RequestError(HTTPStatus.BAD_REQUEST, msg)

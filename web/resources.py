@@ -36,8 +36,11 @@ def _second(second: int) -> str:
 
 
 def timestamp(at: float) -> str:
-    """Return *at* (seconds since 1970-01-01 UTC) as ISO 8601 with its offset."""
-    second, microseconds = divmod(round(at * 1e6), 1_000_000)
+    """Return *at* (seconds since 1970-01-01 UTC) as ISO 8601 with its offset.
+
+    Rounded down: what has started then has started at the time that is shown, or later.
+    """
+    second, microseconds = divmod(int(at * 1e6), 1_000_000)
     return f"{_second(second)}.{microseconds:06}+00:00"
 
 

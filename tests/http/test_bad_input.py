@@ -585,9 +585,40 @@ NOT_NUMBERS = ["bm90LWEtbnVtYmVy", "LTE", "MS41", "MWUz", "OTk5OTk5OTk5OTk5OTk5O
 
 LISTS = ["/flows", "/executions", "/flows/flow123/versions", "/executions/none/events"]
 BAD_LIMITS = ["0", "-1", "1001", "abc", "", "1.5", "nan", "1e99", "9" * 30, "true", "%31%00", "0x1"]
+TIME_FILTERS = ["started_after", "started_before", "ended_before"]
+BAD_TIMES = [
+    *(
+        "",
+        "%20",
+        "now",
+        "yesterday",
+        "2026",
+        "nan",
+        "inf",
+        "-1",
+        "1e9",
+        "0x10",
+        "1_0",
+        "%00",
+        "[1]",
+    ),
+    *("2026-01-31", "2026-01-31T12:00:00", "2026-01-31%2012:00", "2026-02-30T12:00:00Z"),
+    *("2026-01-31T25:00:00Z", "2026-01-31T12:00:00X", "2026-01-31T12:00:00%2B25:00"),
+    *("0001-01-01T00:00:00%2B14:00", "1969-12-31T23:59:59Z", "1769860800000", "9" * 400),
+    *("2026-01-31T12:00:00Z,2027-01-31T12:00:00Z", "%EF%BC%91", "2026-W05-6", "12:00Z"),
+]
+"""Dates without a time or an offset, times that are none, times before 1970, milliseconds."""
+
 QUERIES: dict[str, list[tuple[str, str]]] = {
     "/flows/flow123": [("version", value) for value in ("0", "-1", "abc", "", "1.5", "9" * 30)],
-    "/executions": [("status", value) for value in ("", "done", "COMPLETED", "completed,failed")],
+    "/executions": [
+        *(("status", value) for value in ("", "done", "COMPLETED", "completed,failed")),
+        *(("version", value) for value in ("-1", "abc", "", "1.5", "9" * 30, "%EF%BC%91", "1_0")),
+        *(("had_failures", value) for value in ("", "yes", "1", "True", "null")),
+        *((name, value) for name in TIME_FILTERS for value in BAD_TIMES),
+        *((f"metadata.{name}", "x") for name in ("", "k" * 129, "k" * 10_000)),
+        ("metadata.k", "x" * 257),
+    ],
 }
 ROUTES = {
     "GET": [
@@ -615,11 +646,19 @@ def wrong_queries() -> Iterator[Case]:
             yield get(f"{target}: limit {value!r}", f"{target}?limit={value}", 400, "limit")
     for target, pairs in QUERIES.items():
         for field, value in pairs:
-            yield get(f"{target}: {field} {value!r}", f"{target}?{field}={value}", 400, field)
+            name = f"{target}: {field[:20]} ({len(field)}) {value[:50]!r} ({len(value)})"
+            yield get(name, f"{target}?{field}={value}", 400, field.partition(".")[0][1:])
     for method, targets in ROUTES.items():
         for target in targets:
             sent = f"{target}?lmit=1".encode()
             yield Case(f"{method} {target}: unknown parameter", method, sent, 400, "'lmit'")
+    for query in ("metadata=x", "metadata", "metadata[k]=x", "Metadata.k=x", "started=1"):
+        yield get(f"query {query!r}", f"/executions?{query}", 400, "no query parameter")
+    twice = "/executions?metadata.k=1&metadata.k=2"
+    yield get("metadata twice", twice, 400, "'metadata.k'")
+    many = "&".join(f"metadata.k{n}=x" for n in range(33))
+    yield get("33 metadata", f"/executions?{many}", 400, "32 metadata at once")
+    yield get("metadata of no list", "/flows?metadata.k=1", 400, "'metadata.k'")
     for query in ("=", "=1", "%", "%ff=1", "%00", "limit%00=1", "a[]=1", "flow_id=x&request=1"):
         yield get(f"query {query!r}", f"/executions?{query}", 400, "query parameter")
     yield get("a path parameter in the query", "/flows/x?flow_id=y", 400, "'flow_id'")

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from litestar import Controller, get
-from litestar.params import FromQuery, Parameter
+from litestar.params import Parameter
 
-from actors.state import ExecutionStatus
-from flowmgr.journal.store import ExecutionQuery
 from web.controllers.flows import Cursor, Limit
-from web.requests import AnyRequest, decode_cursor, decode_number_cursor, encode_cursor
+from web.descriptions import described
+from web.filters import FILTER_PARAMETERS, FILTERS, METADATA, query_of
+from web.requests import (
+    OWN_PARAMETERS,
+    AnyRequest,
+    QueryParameters,
+    decode_cursor,
+    decode_number_cursor,
+    encode_cursor,
+)
 from web.resources import (
     ExecutionResource,
     ExecutionSummaryResource,
@@ -35,18 +42,17 @@ class ExecutionController(Controller):
     path = "/executions"
     tags = ("executions",)
 
-    @get(summary="List executions")
+    @get(
+        summary="List executions",
+        operation_class=described(parameters=FILTER_PARAMETERS),
+        opt={OWN_PARAMETERS: QueryParameters(frozenset(FILTERS), METADATA)},
+    )
     async def list_executions(
-        self,
-        request: AnyRequest,
-        status: FromQuery[ExecutionStatus | None] = None,
-        flow_id: FromQuery[str | None] = None,
-        limit: Limit = 100,
-        cursor: Cursor = None,
+        self, request: AnyRequest, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[ExecutionSummaryResource]:
-        """List executions, the newest first."""
+        """List those executions that all given filters match, the newest first."""
         before = None if cursor is None else decode_cursor(cursor)
-        found = await engine_of(request).list(ExecutionQuery(status, flow_id), before, limit + 1)
+        found = await engine_of(request).list(query_of(request), before, limit + 1)
         return page(
             found, limit, summary_resource, lambda summary: encode_cursor(summary.execution_id)
         )

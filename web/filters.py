@@ -1,0 +1,217 @@
+"""Which executions are meant: the fields by which they can be chosen, in a query or in a body."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final, NoReturn, get_args
+
+import msgspec
+from litestar.openapi.spec import Parameter, Schema
+
+from actors.events import is_scalar
+from actors.state import ExecutionStatus
+from flowmgr.errors import Problem
+from flowmgr.journal.store import ExecutionQuery, metadata_text
+from flowmgr.metadata import MAX_ENTRIES, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
+from web.bodies import is_whole_number, refuse, refuse_unknown_fields
+from web.descriptions import an_object, text, truth, whole_number
+from web.problems import RequestError
+from web.requests import AnyRequest
+
+METADATA: Final = "metadata."
+"""What the names of query parameters for metadata begin with."""
+
+STATUSES: Final = get_args(ExecutionStatus)
+EPOCH: Final = 1970
+MIN_SECONDS: Final = 10**8
+MAX_SECONDS: Final = 10**11
+"""A time in seconds is between these: a smaller number is a year or a day, a larger one in
+milliseconds.
+"""
+
+_OFFSET_AFTER_BLANK = re.compile(r"(:[0-9.,]+) ([0-9]{2}:?[0-9]{2})\Z")
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
+_TRUTHS = {"true": True, "false": False}
+
+
+class _WrongValueError(Exception):
+    """A value cannot be looked for; the message is the rule, as it goes on behind "must be"."""
+
+
+class _Filter(msgspec.Struct, frozen=True):
+    """A field by which executions can be chosen.
+
+    Attributes:
+        attribute: the attribute of `ExecutionQuery` that it sets.
+        schema: what OpenAPI says of it.
+        read: returns the attribute's value for the field's value in JSON.
+        parse: returns the value in JSON for the text in a query.
+    """
+
+    attribute: str
+    schema: Schema
+    read: Callable[[Any], Any]
+    parse: Callable[[str], Any] = str
+
+
+def _status(value: Any) -> Any:
+    if value not in STATUSES:
+        raise _WrongValueError(f"one of {', '.join(STATUSES)}")
+    return value
+
+
+def _text(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise _WrongValueError("text")
+    return value
+
+
+def _version(value: Any) -> Any:
+    if not is_whole_number(value, minimum=0):
+        raise _WrongValueError("a whole number from 1, or 0 for flows that were only run")
+    return value
+
+
+def _truth(value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise _WrongValueError("true or false")
+    return value
+
+
+def _time(value: Any) -> Any:
+    seconds = None
+    if isinstance(value, str) and not _SECONDS.fullmatch(value):
+        seconds = _instant(value)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        number = float(value) if isinstance(value, str) else value
+        seconds = float(number) if MIN_SECONDS <= number < MAX_SECONDS else None
+    if seconds is None:
+        raise _WrongValueError(
+            "a time with its offset, such as 2026-01-31T12:00:00+00:00, or seconds since "
+            "1970-01-01 UTC, such as 1769860800"
+        )
+    return seconds
+
+
+def _instant(value: str) -> float | None:
+    """Return the seconds of a time in ISO 8601; None if it is none, or has no offset."""
+    try:
+        at = datetime.fromisoformat(_OFFSET_AFTER_BLANK.sub(r"\1+\2", value))
+    except ValueError:
+        return None
+    return at.timestamp() if at.tzinfo is not None and at.year >= EPOCH else None
+
+
+def _number_or_text(value: str) -> Any:
+    return int(value) if _WHOLE_NUMBER.fullmatch(value) else value
+
+
+def _truth_or_text(value: str) -> Any:
+    return _TRUTHS.get(value, value)
+
+
+_TIME = "ISO 8601 with its offset, or seconds since 1970-01-01 UTC."
+
+FILTERS: Final[dict[str, _Filter]] = {
+    "status": _Filter("status", text("How they stand.", enum=STATUSES), _status),
+    "flow_id": _Filter("flow_id", text("The flow that they run."), _text),
+    "version": _Filter(
+        "flow_version",
+        whole_number("The version of the flow; 0 for flows that were only run.", 0),
+        _version,
+        _number_or_text,
+    ),
+    "started_after": _Filter(
+        "started_from", text(f"Started at this time or later: {_TIME}"), _time
+    ),
+    "started_before": _Filter("started_before", text(f"Started before: {_TIME}"), _time),
+    "ended_before": _Filter("ended_before", text(f"Ended before: {_TIME}"), _time),
+    "had_failures": _Filter(
+        "had_failures", truth("Whether any task failed on the way."), _truth, _truth_or_text
+    ),
+}
+
+FILTER_PARAMETERS: Final = [
+    Parameter(name=name, param_in="query", schema=each.schema, description=each.schema.description)
+    for name, each in FILTERS.items()
+] + [
+    Parameter(
+        name=f"{METADATA}<name>",
+        param_in="query",
+        schema=text("What their metadata has under a name. Several names may be given."),
+    )
+]
+
+FILTER_SCHEMA: Final = an_object(
+    "Which executions: the fields of `GET /executions`; at least one of them.",
+    **{name: each.schema for name, each in FILTERS.items()},
+    metadata=an_object("What their metadata has."),
+)
+
+
+def query_of(request: AnyRequest) -> ExecutionQuery:
+    """Read which executions are meant from the query parameters of a request.
+
+    Raises:
+        RequestError: a value is not one, 400.
+    """
+    found: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in FILTERS:
+            wanted = FILTERS[name]
+            try:
+                found[wanted.attribute] = wanted.read(wanted.parse(value))
+            except _WrongValueError as error:
+                _refuse_parameter(f"'{name}' is {value[:60]!r}: it must be {error}")
+        elif name.startswith(METADATA):
+            metadata[name.removeprefix(METADATA)] = value
+    if (problem := _problem_of(metadata)) is not None:
+        _refuse_parameter(problem)
+    return ExecutionQuery(**found, metadata=metadata)
+
+
+def query_in(body: dict[str, Any], inside: str) -> ExecutionQuery:
+    """Read which executions are meant from *body*, the object at the place *inside* of a body.
+
+    Raises:
+        RequestError: a field is unknown or has a value that is not one, 422.
+    """
+    refuse_unknown_fields(body, (*FILTERS, "metadata"), inside)
+    found: dict[str, Any] = {}
+    for name, wanted in FILTERS.items():
+        if body.get(name) is not None:
+            try:
+                found[wanted.attribute] = wanted.read(body[name])
+            except _WrongValueError as error:
+                refuse(f"{inside}/{name}", "wrong_type", f"'{name}' must be {error}")
+    given = body.get("metadata") or {}
+    if not isinstance(given, dict) or not all(is_scalar(value) for value in given.values()):
+        message = "'metadata' must be an object of numbers, truth values and text"
+        refuse(f"{inside}/metadata", "wrong_type", message)
+    metadata = {name: metadata_text(value) for name, value in given.items()}
+    if (problem := _problem_of(metadata)) is not None:
+        refuse(f"{inside}/metadata", "wrong_type", problem)
+    return ExecutionQuery(**found, metadata=metadata)
+
+
+def _problem_of(metadata: Mapping[str, str]) -> str | None:
+    """Return why no execution can have such metadata; None if one can."""
+    if len(metadata) > MAX_ENTRIES:
+        return f"Executions can be looked up by {MAX_ENTRIES} metadata at once, not {len(metadata)}"
+    for name, value in metadata.items():
+        if not 0 < len(name) <= MAX_NAME_LENGTH or len(value) > MAX_TEXT_LENGTH:
+            return (
+                f"Metadata {name[:60]!r} cannot be looked up: a name has 1 to {MAX_NAME_LENGTH} "
+                f"characters, and a value at most {MAX_TEXT_LENGTH}"
+            )
+    return None
+
+
+def _refuse_parameter(message: str) -> NoReturn:
+    problem = Problem("", "invalid_parameter", message)
+    raise RequestError(HTTPStatus.BAD_REQUEST, message, (problem,))
