@@ -19,6 +19,7 @@ MAX_BY: Final = 200
 MAX_REASON: Final = 1000
 """Characters that a reason may have."""
 
+MAX_TASK: Final = 128
 MAX_VERSION: Final = 10**9
 
 _FLOW_BODY = frozenset({"flow", "flow_data", *FlowDefinition.__struct_fields__})
@@ -141,6 +142,8 @@ _RULES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "version": (is_whole_number, "a whole number from 1"),
     "context": (_is_object, "an object"),
     "metadata": (_is_object, "an object"),
+    "task": (_is_text_of(MAX_TASK), f"the name of a task, at most {MAX_TASK} characters"),
+    "result": (lambda _: True, "a value"),
     "by": (_is_text_of(MAX_BY), f"text of at most {MAX_BY} characters"),
     "reason": (_is_text_of(MAX_REASON), f"text of at most {MAX_REASON} characters"),
 }

@@ -134,17 +134,25 @@ DEEP: dict[str, bytes] = {
     "100,000 open objects": b'{"a":' * 100_000,
     "deep behind a text with brackets": b'["]]]]", ' + b"[" * 1_000 + b"]" * 1_001,
 }
-BODIES = ["/flows", "/flows/validate", "/flows/execute", "/executions/none/cancel"]
+BODIES = [
+    *("/flows", "/flows/validate", "/flows/execute", "/executions/none/cancel"),
+    *("/executions/none/skip", "/executions/none/rerun"),
+]
+
+
+FULLY_TRIED = ("/flows", "/flows/execute")
 
 
 def unreadable_bodies() -> Iterator[Case]:
     for name, (body, says) in UNREADABLE.items():
-        for target in BODIES[::2]:
+        for target in FULLY_TRIED:
             yield post(f"{target}: {name}", target, body, 422, says)
     for name, body in DEEP.items():
         for target in BODIES:
             yield post(f"{target}: {name}", target, body, 422, "nested deeper than 100 levels")
-    for target in BODIES[1::2]:
+    for target in BODIES:
+        if target in FULLY_TRIED:
+            continue
         for name in ("open object", "NaN", "invalid UTF-8", "duplicate key"):
             body, says = UNREADABLE[name]
             yield post(f"{target}: {name}", target, body, 422, says)
@@ -493,7 +501,7 @@ BAD_SECONDS = ["nan", "inf", "-inf", "Infinity", "-1", "abc", "0x10", "1_0", "1e
 
 
 def wrong_preferences() -> Iterator[Case]:
-    for target in ("/flows/execute", "/executions/none/cancel"):
+    for target in ("/flows/execute", "/executions/none/cancel", "/executions/none/pause"):
         for value in (*BAD_SECONDS, "", '"', "9" * 400, FULL_WIDTH_ONE, "x;y", " ;5"):
             name = f"{target}: Prefer wait={value[:20]}"
             headers = {"Prefer": b"wait=" + value.encode()}
@@ -505,17 +513,67 @@ def wrong_preferences() -> Iterator[Case]:
         yield get(f"wait={value[:20]}", f"/executions/none?wait={value}", 400, "wait")
 
 
-def wrong_cancellations() -> Iterator[Case]:
-    target = "/executions/none/cancel"
+VERBS: dict[str, tuple[str, ...]] = {
+    "cancel": (),
+    "pause": (),
+    "resume": (),
+    "retry": ("version",),
+    "skip": ("task", "result"),
+    "rerun": ("task", "context", "version"),
+}
+"""What can be asked of executions, with the fields that are its own."""
+
+FIELDS_OF_VERBS: dict[str, set[str]] = {
+    "by": {"a string"},
+    "reason": {"a string"},
+    "task": {"a string"},
+    "version": {"a number"},
+    "context": {"an object"},
+}
+TOO_LONG = {"by": 200, "reason": 1_000, "task": 128}
+
+
+def wrong_changes() -> Iterator[Case]:
+    for verb, own in VERBS.items():
+        target = f"/executions/none/{verb}"
+        for field in FIELDS_OF_VERBS:
+            if field in {"by", "reason", *own}:
+                yield from wrong_values(verb, field)
+            else:
+                name = f"{verb}: {field} is another verb's"
+                yield post(name, target, {field: None}, 422, f"'{field}'", pointer=f"/{field}")
+        for kind, value in VALUES.items():
+            if kind != "an object":
+                yield post(f"{verb}: body is {kind}", target, value, 422, "object")
+        yield post(f"{verb}: unknown field", target, {"raeson": "x"}, 422, "'raeson'")
+        yield post(f"{verb}: nothing", target, {}, 404, "'none'")
+        yield Case(f"{verb}: nothing without a body", "POST", target.encode(), 404, "'none'")
+
+
+def wrong_values(verb: str, field: str) -> Iterator[Case]:
+    target, says, pointer = f"/executions/none/{verb}", f"'{field}'", f"/{field}"
     for kind, value in VALUES.items():
-        if kind not in {"a string", "null"}:
-            yield post(f"reason is {kind}", target, {"reason": value}, 422, "'reason'")
-        if kind != "an object":
-            yield post(f"cancel body is {kind}", target, value, 422, "object")
-    yield post("reason is too long", target, {"reason": "x" * 1_001}, 422, "1000 characters")
-    yield post("cancel with an unknown field", target, {"raeson": "x"}, 422, "'raeson'")
-    yield post("cancel nothing", target, {}, 404, "'none'")
-    yield Case("cancel nothing without a body", "POST", target.encode(), 404, "'none'")
+        if kind not in FIELDS_OF_VERBS[field] | OPTIONAL:
+            name = f"{verb}: {field} is {kind}"
+            yield post(name, target, {field: value}, 422, says, pointer=pointer)
+    if (length := TOO_LONG.get(field)) is not None:
+        sent = {field: "x" * (length + 1)}
+        yield post(f"{verb}: {field} is too long", target, sent, 422, f"{length} characters")
+
+
+def wrong_changes_in_detail() -> Iterator[Case]:
+    for name, version in (("0", 0), ("-1", -1), ("huge", 10**30)):
+        for verb in ("retry", "rerun"):
+            target = f"/executions/none/{verb}"
+            yield post(f"{verb}: version {name}", target, {"version": version}, 422, "'version'")
+    result = {"result": nested(65)}
+    yield post("skip: deep result", "/executions/none/skip", result, 400, "nested deeper")
+    context = {"context": nested(65)}
+    yield post("rerun: deep context", "/executions/none/rerun", context, 400, "nested deeper")
+    for query in ("by=" + "x" * 201, "reason=" + "x" * 1_001, "wait=1"):
+        target = f"/executions/none?{query}".encode()
+        says = query.partition("=")[0]
+        yield Case(f"delete: {query[:20]}", "DELETE", target, 400, says)
 
 
 # Paths and queries.
@@ -549,8 +607,8 @@ BAD_PATHS: dict[str, bytes] = {
 }
 PLACES = {
     "GET": ["/flows/%s", "/flows/%s/versions", "/executions/%s", "/executions/%s/events"],
-    "DELETE": ["/flows/%s"],
-    "POST": ["/executions/%s/cancel"],
+    "DELETE": ["/flows/%s", "/executions/%s"],
+    "POST": ["/executions/%s/cancel", "/executions/%s/skip"],
 }
 
 
@@ -564,7 +622,9 @@ def unknown_things() -> Iterator[Case]:
         ("GET", "/flows/no-such-flow", "'no-such-flow'"),
         ("DELETE", "/flows/no-such-flow", "'no-such-flow'"),
         ("GET", "/executions/no-such-execution", "'no-such-execution'"),
+        ("DELETE", "/executions/no-such-execution", "'no-such-execution'"),
         ("POST", "/executions/no-such-execution/cancel", "'no-such-execution'"),
+        ("POST", "/executions/no-such-execution/stop", "Nothing has the path"),
         ("GET", "/", "'/'"),
         ("GET", "/flows/a/b/c", "'/flows/a/b/c'"),
         ("GET", "/..", "'/..'"),
@@ -631,8 +691,13 @@ ROUTES = {
         "/openapi.json",
         "/docs",
     ],
-    "POST": ["/flows", "/flows/validate", "/flows/execute", "/executions/none/cancel"],
-    "DELETE": ["/flows/flow123"],
+    "POST": [
+        "/flows",
+        "/flows/validate",
+        "/flows/execute",
+        *(f"/executions/none/{verb}" for verb in VERBS),
+    ],
+    "DELETE": ["/flows/flow123", "/executions/none"],
 }
 
 
@@ -676,8 +741,8 @@ WRONG_METHODS = {
     "/flows/validate": ["GET", "PUT", "DELETE"],
     "/flows/execute": ["GET", "PUT", "DELETE"],
     "/executions": ["POST", "PUT", "DELETE"],
-    "/executions/none": ["POST", "PUT", "PATCH", "DELETE"],
-    "/executions/none/cancel": ["GET", "PUT", "DELETE"],
+    "/executions/none": ["POST", "PUT", "PATCH"],
+    **{f"/executions/none/{verb}": ["GET", "PUT", "DELETE"] for verb in VERBS},
     "/executions/none/events": ["POST", "DELETE"],
     "/activities": ["POST", "DELETE"],
     "/health": ["POST", "PUT", "DELETE"],
@@ -706,7 +771,8 @@ CASES = [
         wrong_executions,
         wrong_metadata_and_keys,
         wrong_preferences,
-        wrong_cancellations,
+        wrong_changes,
+        wrong_changes_in_detail,
         unknown_things,
         wrong_queries,
         wrong_methods,

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.support.flowmgr_server import Served, chain, flow, new_id, task
+from tests.support.rest import EACH_JOURNAL, begin, cancel, ids, page_through, problem
 
-from tests.support.flowmgr_server import BACKENDS, Served, chain, flow, new_id, serving, task
-from tests.support.rest import begin, cancel, ids, page_through, problem
-
-
-@pytest.fixture(scope="module", params=["memory", "sqlite"])
-def journal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    if request.param == "memory":
-        return "memory"
-    return f"sqlite:{tmp_path_factory.mktemp('journal') / 'flowmgr.db'}"
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def served(request: pytest.FixtureRequest, journal: str) -> Iterator[Served]:
-    """A server on each backend with each journal."""
-    with serving(request.param, "--journal", journal) as running:
-        yield running
+pytestmark = EACH_JOURNAL
 
 
 def found(served: Served, **filters: Any) -> list[str]:

@@ -793,7 +793,7 @@ NOT_POSSIBLE = [
     ("PATCH", "/flows/x", "DELETE"),
     ("GET", "/flows/validate", "POST"),
     ("GET", "/flows/execute", "POST"),
-    ("DELETE", "/executions/x", "GET"),
+    ("PATCH", "/executions/x", "DELETE"),
     ("GET", "/executions/x/cancel", "POST"),
     ("POST", "/health", "GET"),
     ("POST", "/openapi.json", "GET"),

@@ -171,3 +171,12 @@ async def break_the_journal(context: Context) -> None:
         acknowledge(OSError("no space left on device"))
 
     MemoryJournal.append = append  # type: ignore[method-assign]
+
+
+@activity
+async def need(context: Context) -> str:
+    """Fail until there is the file "release"."""
+    if not is_there(context["release"]):
+        msg = "there is no release"
+        raise LookupError(msg)
+    return "found"

@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.flowmgr_server import Served, chain, wait_for_file
+
+EACH_JOURNAL = pytest.mark.parametrize(
+    "journal", ["memory", "sqlite"], indirect=True, scope="module"
+)
+"""For modules whose tests are to run on servers with each journal."""
 
 
 def problem(response: httpx.Response, status: int) -> dict[str, Any]:
@@ -52,3 +58,17 @@ def cancel(
     body = None if reason is None else {"reason": reason}
     headers = {} if wait is None else {"Prefer": f"wait={wait}"}
     return served.post(f"/executions/{execution_id}/cancel", body, headers)
+
+
+def execute_once(served: Served, key: str, body: dict[str, Any], **headers: str) -> httpx.Response:
+    """Ask for an execution with an idempotency key."""
+    return served.post("/flows/execute", body, {"Idempotency-Key": key} | headers)
+
+
+def executions_of(served: Served, flow_id: str) -> list[dict[str, Any]]:
+    return page_through(served, "/executions", flow_id=flow_id, limit=1000)
+
+
+def is_replay(response: httpx.Response) -> bool:
+    assert response.headers.get("idempotency-replayed", "true") == "true"
+    return "idempotency-replayed" in response.headers

@@ -1,26 +1,50 @@
-"""What can be asked of an execution that was started."""
+"""What can be asked of an execution that was started: one handler for each verb.
+
+Every request is recorded with who asks (`by`) and why (`reason`). An answer is 200 if what was
+asked for is done, and 202 if it is still to come. Cancelling and running again are done when the
+execution has ended; the others when they are recorded, or, if the client would wait for it
+(`Prefer: wait=n`), when the execution has ended too.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from litestar import Controller, Response, post
+from litestar.openapi.spec import Operation, Schema
 from litestar.status_codes import HTTP_200_OK
 
+from flowmgr.executions import Execution
 from web.answers import answer
-from web.bodies import optional_object, read_field
+from web.bodies import MAX_BY, MAX_REASON, optional_object, read_field
 from web.controllers.executions import ExecutionId
-from web.descriptions import PREFER, an_object, body, described, text
+from web.descriptions import PREFER, an_object, body, described, text, whole_number
 from web.requests import AnyRequest, preference
 from web.resources import ExecutionResource
 from web.surface import engine_of, settings_of
 
-BY = text("Who asks; recorded.", max_length=200)
-REASON = text("Why; recorded.", max_length=1000)
+BY: Final = text("Who asks; recorded.", max_length=MAX_BY)
+REASON: Final = text("Why; recorded.", max_length=MAX_REASON)
+
+_VERSION: Final = whole_number("The version of the flow; the one that it ran if not given.", 1)
+
+
+def _verb(later: str | None = None, **own: Schema) -> type[Operation]:
+    """Return what OpenAPI says of a verb: its *own* fields, and what 202 means."""
+    return described(
+        request=body(
+            an_object("All of it optional.", **own, by=BY, reason=REASON),
+            {"by": "ada", "reason": "as agreed"},
+            required=False,
+        ),
+        parameters=[PREFER] if later else [],
+        later=later,
+    )
 
 
 class ChangeController(Controller):
-    """Requests to executions; every one is recorded with who asks and why."""
+    """Requests to executions."""
 
     path = "/executions/{execution_id:str}"
     tags = ("executions",)
@@ -28,35 +52,131 @@ class ChangeController(Controller):
     @post(
         "/cancel",
         status_code=HTTP_200_OK,
-        operation_class=described(
-            request=body(
-                an_object("All of it optional.", by=BY, reason=REASON),
-                {"by": "ada", "reason": "not needed"},
-                required=False,
-            ),
-            parameters=[PREFER],
-            later="The execution is being cancelled.",
-        ),
+        operation_class=_verb("The execution is being cancelled."),
         summary="Cancel an execution",
-        description=(
-            "Records the request and stops the execution: every running task is cancelled at its "
-            "next checkpoint and has the grace for its clean-up. With `Prefer: wait=n` the answer "
-            "is 200 with the receipt in `cancellation` once nothing of the execution is running "
-            "any more; without, or if that takes longer, 202. An execution that has completed or "
-            "failed stays as it is: 409."
-        ),
     )
     async def cancel(
         self, request: AnyRequest, execution_id: ExecutionId
     ) -> Response[ExecutionResource]:
-        """Cancel an execution, and wait for its end as long as is preferred."""
-        wait = preference(request).seconds(0.0, settings_of(request).wait_limit)
-        asked = await _asked(request)
-        execution = await engine_of(request).cancel(execution_id, wait=wait, **asked)
-        return answer(execution, is_done=execution.has_ended)
+        """Cancel a running, paused or quarantined execution.
+
+        Every running task is cancelled at its next checkpoint and has the grace for its clean-up.
+        With `Prefer: wait=n` the answer is 200 with the receipt in `cancellation` once nothing of
+        the execution is running any more; without, or if that takes longer, 202. Cancelling again
+        is the same as once.
+        """
+        return await _change(request, engine_of(request).cancel, execution_id, is_end_asked=True)
+
+    @post(
+        "/pause",
+        status_code=HTTP_200_OK,
+        operation_class=_verb(),
+        summary="Pause an execution",
+    )
+    async def pause(
+        self, request: AnyRequest, execution_id: ExecutionId
+    ) -> Response[ExecutionResource]:
+        """Start no further task of a running execution. What runs goes on to its end.
+
+        Pausing again is the same as once.
+        """
+        return await _change(request, engine_of(request).pause, execution_id, is_waiting=False)
+
+    @post(
+        "/resume",
+        status_code=HTTP_200_OK,
+        operation_class=_verb("The execution goes on, and has not ended within the wait."),
+        summary="Resume an execution",
+    )
+    async def resume(
+        self, request: AnyRequest, execution_id: ExecutionId
+    ) -> Response[ExecutionResource]:
+        """Have a paused or quarantined execution go on. A running one just runs."""
+        return await _change(request, engine_of(request).resume, execution_id)
+
+    @post(
+        "/retry",
+        status_code=HTTP_200_OK,
+        operation_class=_verb(
+            "The execution goes on, and has not ended within the wait.", version=_VERSION
+        ),
+        summary="Retry an execution",
+    )
+    async def retry(
+        self, request: AnyRequest, execution_id: ExecutionId
+    ) -> Response[ExecutionResource]:
+        """Have a failed or cancelled execution go on, from the task that it ended in.
+
+        What has finished stays finished. With `version`, on another version of its flow.
+        """
+        return await _change(request, engine_of(request).retry, execution_id, "version")
+
+    @post(
+        "/skip",
+        status_code=HTTP_200_OK,
+        operation_class=_verb(
+            "The execution goes on, and has not ended within the wait.",
+            task=text("The task, to be sure; there is only one that can be skipped."),
+            result=Schema(description="What it is to have returned; null if not given."),
+        ),
+        summary="Skip a task of an execution",
+    )
+    async def skip(
+        self, request: AnyRequest, execution_id: ExecutionId
+    ) -> Response[ExecutionResource]:
+        """Give the task that a paused execution waits with, or that has failed, a result.
+
+        A failed execution goes on from there; a paused one stays paused.
+        """
+        return await _change(request, engine_of(request).skip, execution_id, "task", "result")
+
+    @post(
+        "/rerun",
+        status_code=HTTP_200_OK,
+        operation_class=_verb(
+            "A new execution has started, and is still running.",
+            task=text("The task to begin with; the flow's first one if not given."),
+            context=an_object("Values that replace those of the other execution."),
+            version=_VERSION,
+        ),
+        summary="Run an execution again",
+    )
+    async def rerun(
+        self, request: AnyRequest, execution_id: ExecutionId
+    ) -> Response[ExecutionResource]:
+        """Start a new execution that repeats this one, whatever its status, from a task on.
+
+        It begins with the context that the task had in this one, and names it in `rerun_of`.
+        """
+        own = ("task", "context", "version")
+        rerun = engine_of(request).rerun
+        return await _change(request, rerun, execution_id, *own, is_end_asked=True)
 
 
-async def _asked(request: AnyRequest, *own: str) -> dict[str, Any]:
-    """Return what the body asks for, with the verb's *own* fields."""
-    asked = await optional_object(request, "by", "reason", *own)
-    return {name: read_field(asked, name) for name in asked}
+async def _change(
+    request: AnyRequest,
+    ask: Callable[..., Awaitable[Execution]],
+    execution_id: str,
+    *own: str,
+    is_end_asked: bool = False,
+    is_waiting: bool = True,
+) -> Response[Any]:
+    """Ask something of an execution, and answer with how it stands.
+
+    Args:
+        request: the request.
+        ask: what of the engine's to call.
+        execution_id: the execution.
+        own: the fields that the body may have beside `by` and `reason`.
+        is_end_asked: whether it is done only when the execution has ended.
+        is_waiting: whether the client can wait for the end.
+    """
+    preferred = preference(request)
+    given = await optional_object(request, *own, "by", "reason")
+    execution = await ask(execution_id, **{name: read_field(given, name) for name in given})
+    if is_waiting:
+        wait = preferred.seconds(0.0, settings_of(request).wait_limit)
+        if wait > 0 and not execution.has_ended:
+            execution = await engine_of(request).wait(execution.execution_id, wait)
+        is_end_asked = is_end_asked or preferred.wait is not None
+    return answer(execution, is_done=execution.has_ended or not is_end_asked)

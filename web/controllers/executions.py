@@ -1,12 +1,13 @@
-"""Executions: list, show, wait, history."""
+"""Executions: list, show, wait, history, delete."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar import Controller, get
+from litestar import Controller, delete, get
 from litestar.params import Parameter
 
+from web.bodies import MAX_BY, MAX_REASON
 from web.controllers.flows import Cursor, Limit
 from web.descriptions import described
 from web.filters import FILTER_PARAMETERS, FILTERS, METADATA, query_of
@@ -34,6 +35,9 @@ Wait = Annotated[
     float,
     Parameter(ge=0, le=10**9, description="Seconds to wait at most for the execution to end."),
 ]
+
+By = Annotated[str | None, Parameter(max_length=MAX_BY, description="Who asks.")]
+Reason = Annotated[str | None, Parameter(max_length=MAX_REASON, description="Why.")]
 
 
 class ExecutionController(Controller):
@@ -82,3 +86,13 @@ class ExecutionController(Controller):
         after = 0 if cursor is None else decode_number_cursor(cursor)
         events = await engine_of(request).events(execution_id, after=after, limit=limit + 1)
         return page(events, limit, event_resource, lambda event: encode_cursor(str(event.seq)))
+
+    @delete("/{execution_id:str}", summary="Delete an execution")
+    async def delete_execution(
+        self, request: AnyRequest, execution_id: ExecutionId, by: By = None, reason: Reason = None
+    ) -> None:
+        """Delete an execution that has ended, or whose record is damaged, with its history.
+
+        Who has asked for it, and why, is in the server's log only.
+        """
+        await engine_of(request).delete(execution_id, by=by, reason=reason)
