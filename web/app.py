@@ -11,6 +11,7 @@ from litestar import Litestar
 from flowmgr.engine import Engine, open_engine
 from flowmgr.settings import Settings
 from web.controllers.activities import ActivityController
+from web.controllers.bulk import BulkController
 from web.controllers.changes import ChangeController
 from web.controllers.executions import ExecutionController
 from web.controllers.flows import FlowController
@@ -83,6 +84,7 @@ def create_app(
             StartController,
             ExecutionController,
             ChangeController,
+            BulkController,
             ActivityController,
             HealthController,
             openapi_json,

@@ -189,7 +189,7 @@ def query_in(body: dict[str, Any], inside: str) -> ExecutionQuery:
                 found[wanted.attribute] = wanted.read(body[name])
             except _WrongValueError as error:
                 refuse(f"{inside}/{name}", "wrong_type", f"'{name}' must be {error}")
-    given = body.get("metadata") or {}
+    given = {} if body.get("metadata") is None else body["metadata"]
     if not isinstance(given, dict) or not all(is_scalar(value) for value in given.values()):
         message = "'metadata' must be an object of numbers, truth values and text"
         refuse(f"{inside}/metadata", "wrong_type", message)

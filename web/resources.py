@@ -1,7 +1,7 @@
 """What the REST surface sends: one struct for each resource, and how it is made.
 
-The names of an execution's first eight fields, and of a flow's first five, are those of the
-original service, whose clients rely on them.
+The names of an execution's first eight fields are those of the original service, whose clients rely
+on them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import msgspec
 from actors.events import Scalar
 from actors.outcome import ErrorInfo, OutcomeStatus, StopKind
 from actors.state import Cancellation, ExecutionStatus
-from flowmgr.activities import Activity
-from flowmgr.errors import Problem
+from flowmgr.bulk import BulkAction, BulkFailure, BulkReport, BulkRequest
 from flowmgr.executions import Execution, RecordedEvent
-from flowmgr.flows import RegisteredFlow
 from flowmgr.journal.store import ExecutionSummary
-from flowmgr.language.definition import FlowDefinition
 
 T = TypeVar("T")
+
+MAX_ITEMS = 100
+"""Executions that the answer to a bulk request names."""
 
 
 encode = msgspec.json.Encoder().encode
@@ -58,68 +58,6 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     items: list[T]
     next_cursor: str | None
-
-
-class TaskResource(msgspec.Struct, frozen=True):
-    """A task of a flow."""
-
-    name: str
-    description: str
-    activity: str
-    metadata: dict[str, Any]
-
-
-class ConditionResource(msgspec.Struct, frozen=True):
-    """A condition of a flow."""
-
-    name: str
-    description: str
-    source_task: str
-    outcome: OutcomeStatus
-    target_task_success: str
-    target_task_failure: str
-
-
-class FlowResource(msgspec.Struct, frozen=True):
-    """A version of a flow."""
-
-    id: str
-    name: str
-    start_task: str
-    tasks: list[TaskResource]
-    conditions: list[ConditionResource]
-    description: str
-    max_visits: int
-    metadata: dict[str, Any]
-    version: int
-    registered_at: str
-
-
-class FlowSummaryResource(msgspec.Struct, frozen=True):
-    """A flow in a list: its latest version, without tasks and conditions."""
-
-    id: str
-    name: str
-    description: str
-    version: int
-    registered_at: str
-
-
-class FlowCreated(msgspec.Struct, frozen=True):
-    """The answer to a registered flow."""
-
-    message: str
-    id: str
-    version: int
-    warnings: tuple[Problem, ...]
-
-
-class ValidationReport(msgspec.Struct, frozen=True):
-    """What there is to say about a flow document."""
-
-    valid: bool
-    problems: list[Problem]
-    warnings: list[Problem]
 
 
 class TaskResultResource(msgspec.Struct, frozen=True):
@@ -191,14 +129,16 @@ class ExecutionSummaryResource(msgspec.Struct, frozen=True):
     metadata: dict[str, Scalar]
 
 
-class ActivityResource(msgspec.Struct, frozen=True):
-    """An activity of the catalogue; `parameters` and `result` are JSON Schemas."""
+class BulkResource(msgspec.Struct, frozen=True):
+    """What was done to many executions; `items` are the first of those that matched."""
 
-    name: str
-    description: str
-    isolation: str
-    parameters: dict[str, Any] | None
-    result: dict[str, Any] | None
+    action: BulkAction
+    dry_run: bool
+    matched: int
+    has_more: bool
+    done: int
+    failed: list[BulkFailure]
+    items: list[str]
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -280,6 +220,19 @@ def summary_resource(summary: ExecutionSummary) -> ExecutionSummaryResource:
     )
 
 
+def bulk_resource(asked: BulkRequest, report: BulkReport) -> BulkResource:
+    """Return how the report of a bulk request is sent."""
+    return BulkResource(
+        action=asked.action,
+        dry_run=asked.is_dry_run,
+        matched=len(report.matched),
+        has_more=report.has_more,
+        done=report.done,
+        failed=list(report.failed),
+        items=list(report.matched[:MAX_ITEMS]),
+    )
+
+
 def event_resource(recorded: RecordedEvent) -> dict[str, Any]:
     """Return how a recorded event is sent: its position, type and time, then its own fields.
 
@@ -296,63 +249,6 @@ def event_resource(recorded: RecordedEvent) -> dict[str, Any]:
         fields["seconds"] = outcome.seconds
     start = {"seq": recorded.seq, "type": type(event).__name__, "at": timestamp(event.at)}
     return start | fields
-
-
-def flow_resource(flow: RegisteredFlow) -> FlowResource:
-    """Return how a flow version is sent."""
-    definition = flow.definition
-    return FlowResource(
-        id=definition.id,
-        name=definition.name,
-        start_task=definition.start_task,
-        tasks=[
-            TaskResource(task.name, task.description, task.activity_name, task.metadata)
-            for task in definition.tasks
-        ],
-        conditions=_condition_resources(definition),
-        description=definition.description,
-        max_visits=definition.max_visits,
-        metadata=definition.metadata,
-        version=flow.version,
-        registered_at=timestamp(flow.registered_at),
-    )
-
-
-def _condition_resources(definition: FlowDefinition) -> list[ConditionResource]:
-    return [
-        ConditionResource(
-            name=condition.name,
-            description=condition.description,
-            source_task=condition.source_task,
-            outcome=condition.outcome,
-            target_task_success=condition.target_task_success,
-            target_task_failure=condition.target_task_failure,
-        )
-        for condition in definition.conditions
-    ]
-
-
-def flow_summary_resource(flow: RegisteredFlow) -> FlowSummaryResource:
-    """Return how a flow is sent in a list."""
-    definition = flow.definition
-    return FlowSummaryResource(
-        id=definition.id,
-        name=definition.name,
-        description=definition.description,
-        version=flow.version,
-        registered_at=timestamp(flow.registered_at),
-    )
-
-
-def activity_resource(declared: Activity[..., Any]) -> ActivityResource:
-    """Return how an activity is sent."""
-    return ActivityResource(
-        name=declared.name,
-        description=declared.description,
-        isolation=declared.isolation,
-        parameters=declared.parameters_schema,
-        result=declared.result_schema,
-    )
 
 
 def page(

@@ -16,7 +16,8 @@ from flowmgr.settings import Settings
 from tests.support.server_process import ROOT
 from web.app import create_app
 from web.cli import main
-from web.resources import CancellationResource, ExecutionResource
+from web.filters import FILTERS
+from web.resources import BulkResource, CancellationResource, ExecutionResource
 
 README = (ROOT / "README.md").read_text()
 DOCS = {path.stem: path.read_text() for path in (ROOT / "docs").glob("*.md")}
@@ -42,9 +43,15 @@ def test_every_event_is_documented(event: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [*ExecutionResource.__struct_fields__, *CancellationResource.__struct_fields__]
+    "field",
+    [
+        *ExecutionResource.__struct_fields__,
+        *CancellationResource.__struct_fields__,
+        *BulkResource.__struct_fields__,
+        *FILTERS,
+    ],
 )
-def test_every_field_of_an_execution_is_documented(field: str) -> None:
+def test_every_field_and_filter_of_executions_is_documented(field: str) -> None:
     assert re.search(rf"\b{field}\b", DOCS["rest"])
 
 

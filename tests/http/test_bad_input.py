@@ -136,7 +136,7 @@ DEEP: dict[str, bytes] = {
 }
 BODIES = [
     *("/flows", "/flows/validate", "/flows/execute", "/executions/none/cancel"),
-    *("/executions/none/skip", "/executions/none/rerun"),
+    *("/executions/none/skip", "/executions/none/rerun", "/executions/bulk"),
 ]
 
 
@@ -576,6 +576,111 @@ def wrong_changes_in_detail() -> Iterator[Case]:
         yield Case(f"delete: {query[:20]}", "DELETE", target, 400, says)
 
 
+TIME_FILTERS = ["started_after", "started_before", "ended_before"]
+BAD_TIMES = [
+    *(
+        "",
+        "%20",
+        "now",
+        "yesterday",
+        "2026",
+        "nan",
+        "inf",
+        "-1",
+        "1e9",
+        "0x10",
+        "1_0",
+        "%00",
+        "[1]",
+    ),
+    *("2026-01-31", "2026-01-31T12:00:00", "2026-01-31%2012:00", "2026-02-30T12:00:00Z"),
+    *("2026-01-31T25:00:00Z", "2026-01-31T12:00:00X", "2026-01-31T12:00:00%2B25:00"),
+    *("0001-01-01T00:00:00%2B14:00", "1969-12-31T23:59:59Z", "1769860800000", "9" * 400),
+    *("2026-01-31T12:00:00Z,2027-01-31T12:00:00Z", "%EF%BC%91", "2026-W05-6", "12:00Z"),
+]
+"""Dates without a time or an offset, times that are none, times before 1970, milliseconds."""
+
+FIELDS_OF_FILTERS: dict[str, set[str]] = {
+    "status": set(),
+    "flow_id": {"a string"},
+    "version": {"a number"},
+    "started_after": set(),
+    "started_before": set(),
+    "ended_before": set(),
+    "had_failures": {"a boolean"},
+    "metadata": {"an object"},
+}
+BULK = "/executions/bulk"
+
+
+def wrong_bulk_requests() -> Iterator[Case]:
+    body: dict[str, Any] = {"action": "cancel", "filter": {"status": "running"}, "dry_run": True}
+    for field, right in (
+        ("action", set()),
+        ("filter", {"an object"} | OPTIONAL),
+        ("dry_run", {"a boolean"} | OPTIONAL),
+        ("by", {"a string"} | OPTIONAL),
+        ("reason", {"a string"} | OPTIONAL),
+    ):
+        for kind, value in VALUES.items():
+            if kind not in right:
+                sent = body | {field: value}
+                name, says = f"bulk: {field} is {kind}", f"'{field}'"
+                yield post(name, BULK, sent, 422, says, pointer=f"/{field}")
+    for field, right in FIELDS_OF_FILTERS.items():
+        for kind, value in VALUES.items():
+            if kind not in right | OPTIONAL:
+                sent = body | {"filter": {field: value}}
+                name, says = f"bulk: filter {field} is {kind}", f"'{field}'"
+                yield post(name, BULK, sent, 422, says, pointer=f"/filter/{field}")
+    for kind, value in VALUES.items():
+        if kind != "an object":
+            yield post(f"bulk: body is {kind}", BULK, value, 422, "object")
+
+
+def wrong_bulk_requests_in_detail() -> Iterator[Case]:
+    filters: dict[str, tuple[dict[str, Any], str]] = {
+        "unknown field": ({"state": "failed"}, "'state'"),
+        "field of the list": ({"limit": 1}, "'limit'"),
+        "metadata as in a query": ({"metadata.k": 1}, "'metadata.k'"),
+        "unknown status": ({"status": "done"}, "one of pending, running"),
+        "version -1": ({"version": -1}, "'version'"),
+        "huge version": ({"version": 10**30}, "'version'"),
+        "huge time": ({"started_after": 10**400}, "'started_after'"),
+        "small time": ({"started_before": 2026}, "'started_before'"),
+        "time in milliseconds": ({"ended_before": 1769860800000}, "'ended_before'"),
+        "list in metadata": ({"metadata": {"k": [1]}}, "'metadata'"),
+        "null in metadata": ({"metadata": {"k": None}}, "'metadata'"),
+        "long text in metadata": ({"metadata": {"k": "x" * 257}}, "'k' cannot be looked up"),
+        "no name in metadata": ({"metadata": {"": 1}}, "'' cannot be looked up"),
+        "33 metadata": ({"metadata": {f"k{n}": n for n in range(33)}}, "32 metadata at once"),
+        "nothing": ({}, "this would retry every execution"),
+    }
+    for time in BAD_TIMES:
+        if "%" not in time:
+            filters[f"time {time[:30]!r} ({len(time)})"] = (
+                {"started_after": time},
+                "'started_after'",
+            )
+    for name, (chosen, says) in filters.items():
+        sent = {"action": "retry", "filter": chosen, "dry_run": True}
+        yield post(f"bulk: filter: {name}", BULK, sent, 422, says)
+    wanted = {"status": "failed"}
+    for name, sent in {
+        "nothing": {},
+        "no action": {"filter": wanted},
+        "another action": {"action": "pause", "filter": wanted},
+        "an action in capitals": {"action": "CANCEL", "filter": wanted},
+    }.items():
+        yield post(
+            f"bulk: {name}", BULK, sent, 422, "'action' must be one of cancel, retry, delete"
+        )
+    sent = {"action": "cancel", "filter": wanted, "reason": "x" * 1_001}
+    yield post("bulk: long reason", BULK, sent, 422, "1000 characters")
+    sent = {"action": "cancel", "filter": wanted, "version": 1}
+    yield post("bulk: unknown field", BULK, sent, 422, "'version'", pointer="/version")
+
+
 # Paths and queries.
 
 BAD_PATHS: dict[str, bytes] = {
@@ -645,30 +750,6 @@ NOT_NUMBERS = ["bm90LWEtbnVtYmVy", "LTE", "MS41", "MWUz", "OTk5OTk5OTk5OTk5OTk5O
 
 LISTS = ["/flows", "/executions", "/flows/flow123/versions", "/executions/none/events"]
 BAD_LIMITS = ["0", "-1", "1001", "abc", "", "1.5", "nan", "1e99", "9" * 30, "true", "%31%00", "0x1"]
-TIME_FILTERS = ["started_after", "started_before", "ended_before"]
-BAD_TIMES = [
-    *(
-        "",
-        "%20",
-        "now",
-        "yesterday",
-        "2026",
-        "nan",
-        "inf",
-        "-1",
-        "1e9",
-        "0x10",
-        "1_0",
-        "%00",
-        "[1]",
-    ),
-    *("2026-01-31", "2026-01-31T12:00:00", "2026-01-31%2012:00", "2026-02-30T12:00:00Z"),
-    *("2026-01-31T25:00:00Z", "2026-01-31T12:00:00X", "2026-01-31T12:00:00%2B25:00"),
-    *("0001-01-01T00:00:00%2B14:00", "1969-12-31T23:59:59Z", "1769860800000", "9" * 400),
-    *("2026-01-31T12:00:00Z,2027-01-31T12:00:00Z", "%EF%BC%91", "2026-W05-6", "12:00Z"),
-]
-"""Dates without a time or an offset, times that are none, times before 1970, milliseconds."""
-
 QUERIES: dict[str, list[tuple[str, str]]] = {
     "/flows/flow123": [("version", value) for value in ("0", "-1", "abc", "", "1.5", "9" * 30)],
     "/executions": [
@@ -695,6 +776,7 @@ ROUTES = {
         "/flows",
         "/flows/validate",
         "/flows/execute",
+        "/executions/bulk",
         *(f"/executions/none/{verb}" for verb in VERBS),
     ],
     "DELETE": ["/flows/flow123", "/executions/none"],
@@ -742,6 +824,7 @@ WRONG_METHODS = {
     "/flows/execute": ["GET", "PUT", "DELETE"],
     "/executions": ["POST", "PUT", "DELETE"],
     "/executions/none": ["POST", "PUT", "PATCH"],
+    "/executions/bulk": ["GET", "PUT", "DELETE"],
     **{f"/executions/none/{verb}": ["GET", "PUT", "DELETE"] for verb in VERBS},
     "/executions/none/events": ["POST", "DELETE"],
     "/activities": ["POST", "DELETE"],
@@ -773,6 +856,8 @@ CASES = [
         wrong_preferences,
         wrong_changes,
         wrong_changes_in_detail,
+        wrong_bulk_requests,
+        wrong_bulk_requests_in_detail,
         unknown_things,
         wrong_queries,
         wrong_methods,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from litestar import Controller, get
 
+from web.flow_resources import ActivityResource, activity_resource
 from web.requests import AnyRequest
-from web.resources import ActivityResource, Page, activity_resource
+from web.resources import Page
 from web.surface import engine_of
 
 

@@ -11,6 +11,14 @@ from litestar.status_codes import HTTP_200_OK
 from flowmgr.errors import DefinitionError
 from web.bodies import flow_document, json_body
 from web.descriptions import an_object, body, described
+from web.flow_resources import (
+    FlowCreated,
+    FlowResource,
+    FlowSummaryResource,
+    ValidationReport,
+    flow_resource,
+    flow_summary_resource,
+)
 from web.requests import (
     AnyRequest,
     decode_cursor,
@@ -18,16 +26,7 @@ from web.requests import (
     encode_cursor,
     header,
 )
-from web.resources import (
-    FlowCreated,
-    FlowResource,
-    FlowSummaryResource,
-    Page,
-    ValidationReport,
-    flow_resource,
-    flow_summary_resource,
-    page,
-)
+from web.resources import Page, page
 from web.surface import engine_of
 
 Limit = Annotated[int, Parameter(ge=1, le=1000, description="How many items to send at most.")]
