@@ -17,7 +17,7 @@ from tests.support.server_process import ROOT
 from web.app import create_app
 from web.cli import main
 from web.filters import FILTERS
-from web.resources import BulkResource, CancellationResource, ExecutionResource
+from web.resources import BulkResource, CancellationResource, ExecutionResource, Readiness
 
 README = (ROOT / "README.md").read_text()
 DOCS = {path.stem: path.read_text() for path in (ROOT / "docs").glob("*.md")}
@@ -58,6 +58,11 @@ def test_every_field_and_filter_of_executions_is_documented(field: str) -> None:
 @pytest.mark.parametrize("setting", Settings.__struct_fields__)
 def test_every_setting_is_documented(setting: str) -> None:
     assert f"| `{setting}` |" in DOCS["operations"]
+
+
+@pytest.mark.parametrize("field", Readiness.__struct_fields__)
+def test_every_field_about_readiness_is_documented(field: str) -> None:
+    assert f"`{field}`" in DOCS["operations"]
 
 
 @pytest.mark.parametrize("option", main.commands["serve"].params, ids=lambda option: option.name)

@@ -22,7 +22,7 @@ from web.controllers.executions import ExecutionId
 from web.descriptions import PREFER, an_object, body, described, text, whole_number
 from web.requests import AnyRequest, preference
 from web.resources import ExecutionResource
-from web.surface import engine_of, settings_of
+from web.surface import engine_of, settings_of, waited_for
 
 BY: Final = text("Who asks; recorded.", max_length=MAX_BY)
 REASON: Final = text("Why; recorded.", max_length=MAX_REASON)
@@ -177,6 +177,6 @@ async def _change(
     if is_waiting:
         wait = preferred.seconds(0.0, settings_of(request).wait_limit)
         if wait > 0 and not execution.has_ended:
-            execution = await engine_of(request).wait(execution.execution_id, wait)
+            execution = await waited_for(request, execution.execution_id, wait)
         is_end_asked = is_end_asked or preferred.wait is not None
     return answer(execution, is_done=execution.has_ended or not is_end_asked)

@@ -28,7 +28,7 @@ from web.resources import (
     page,
     summary_resource,
 )
-from web.surface import engine_of, settings_of
+from web.surface import engine_of, waited_for
 
 ExecutionId = Annotated[str, Parameter(description="The execution's id.")]
 Wait = Annotated[
@@ -70,8 +70,7 @@ class ExecutionController(Controller):
     ) -> ExecutionResource:
         """Show an execution as it is, or as it is when it has ended or *wait* is over."""
         if wait > 0:
-            timeout = min(wait, settings_of(request).wait_limit)
-            return execution_resource(await engine_of(request).wait(execution_id, timeout))
+            return execution_resource(await waited_for(request, execution_id, wait))
         return execution_resource(await engine_of(request).get(execution_id))
 
     @get("/{execution_id:str}/events", summary="Show the history of an execution")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from itertools import islice
 
 from litestar import Controller, Response, get
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
+from flowmgr.engine import Engine
+from flowmgr.journal.sqlite import library
 from web.requests import AnyRequest
-from web.resources import Health, Readiness
+from web.resources import MAX_ITEMS, Health, Readiness, ReadyStatus, RecoveryResource
+from web.settings import WebSettings
 from web.surface import engine_of, settings_of
 
 VERSION = version("flowmgr")
@@ -27,16 +31,41 @@ class HealthController(Controller):
 
     @get("/ready", summary="Whether executions are accepted")
     async def ready(self, request: AnyRequest) -> Response[Readiness]:
-        """Say whether executions are accepted, and what runs them; 503 if they are not."""
-        engine, settings = engine_of(request), settings_of(request)
-        readiness = Readiness(
-            status="ready" if engine.is_accepting else "stopping",
-            backend=settings.backend,
-            server=settings.server,
-            journal=engine.settings.journal,
-            version=VERSION,
-            live_executions=engine.live_executions,
-            abandoned_executions=engine.abandoned_executions,
+        """Say whether executions are accepted and go on, and what runs them; 503 if not.
+
+        `stopping`: the server takes no more. `degraded`: the journal can record nothing, see
+        `trouble`. `recovering`: it has just started, and brings back what was unfinished.
+        """
+        readiness = _readiness(engine_of(request), settings_of(request))
+        is_ready = readiness.status == "ready"
+        return Response(
+            readiness, status_code=HTTP_200_OK if is_ready else HTTP_503_SERVICE_UNAVAILABLE
         )
-        status = HTTP_200_OK if engine.is_accepting else HTTP_503_SERVICE_UNAVAILABLE
-        return Response(readiness, status_code=status)
+
+
+def _readiness(engine: Engine, settings: WebSettings) -> Readiness:
+    recovery, is_sqlite = engine.recovery, engine.settings.database is not None
+    return Readiness(
+        status=_status(engine),
+        backend=settings.backend,
+        server=settings.server,
+        journal=engine.settings.journal,
+        version=VERSION,
+        live_executions=engine.live_executions,
+        abandoned_executions=engine.abandoned_executions,
+        recovery=RecoveryResource(
+            recovery.unfinished, recovery.recovered, recovery.quarantined, len(recovery.stranded)
+        ),
+        stranded=dict(islice(recovery.stranded.items(), MAX_ITEMS)),
+        trouble=engine.trouble,
+        sqlite=library.VERSION if is_sqlite else None,
+        warnings=library.warnings() if is_sqlite else [],
+    )
+
+
+def _status(engine: Engine) -> ReadyStatus:
+    if not engine.is_accepting:
+        return "stopping"
+    if engine.trouble is not None:
+        return "degraded"
+    return "ready" if engine.recovery.is_over else "recovering"

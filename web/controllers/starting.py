@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from litestar import Controller, Response, post
 from litestar.openapi.spec import OpenAPIHeader
 from litestar.status_codes import HTTP_200_OK
 
+from flowmgr.errors import ExecutionStateError
 from flowmgr.executions import Execution
 from flowmgr.starts import MAX_KEY_LENGTH
 from web.answers import answer
@@ -85,15 +87,13 @@ class StartController(Controller):
         context = read_field(asked, "context")
         metadata = read_field(asked, "metadata")
         engine, wait_limit = engine_of(request), settings_of(request).wait_limit
+        start = partial(engine.start, flow, context, version=version, metadata=metadata, key=key)
+        run = partial(engine.run, flow, context, version=version, metadata=metadata, key=key)
         timeout = preferred.seconds(wait_limit, wait_limit)
-        if timeout > 0:
-            execution = await engine.run(
-                flow, context, version=version, metadata=metadata, key=key, timeout=timeout
-            )
-        else:
-            execution = await engine.start(
-                flow, context, version=version, metadata=metadata, key=key
-            )
+        try:
+            execution = await (run(timeout=timeout) if timeout > 0 else start())
+        except ExecutionStateError:  # it was started before, and cannot go on: as it stands
+            execution = await start()
         headers = _headers(execution, respond_async=preferred.respond_async)
         return answer(execution, is_done=execution.has_ended, headers=headers)
 
