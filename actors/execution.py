@@ -69,6 +69,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         "_ended",
         "_environment",
         "_hooks",
+        "_is_retired",
         "_is_waiting",
         "_journal",
         "_pending",
@@ -111,6 +112,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         self._reply: Reply[Any] | None = None  # whom to tell when it has
         self._cancel_requested = 0.0  # on the monotonic clock
         self._is_waiting = False  # for the journal, which did not acknowledge at once
+        self._is_retired = False
         self._changed: anyio.Event | None = None
         self._ended: anyio.Event | None = None
 
@@ -145,6 +147,14 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         """Stop the task that is running and run no further one; not a checkpoint."""
         self._dispatcher.stop()
         self.stop_host()
+
+    def retire(self) -> None:
+        """Stop for good while idle; not a checkpoint.
+
+        What is asked of it from now on is refused: nothing would run what that leads to.
+        """
+        self._is_retired = True
+        self.stop()
 
     async def changed(self) -> None:
         """Wait until the state changes, or never will again; a checkpoint unless it never will."""
@@ -212,7 +222,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         self._record(events)
 
     def _operator_request(self, message: OperatorRequest) -> None:
-        if self.is_host_closed and not self.state.has_ended:
+        if (self._is_retired or self.is_host_closed) and not self.state.has_ended:
             message.reply.give(NotRecordedError("the engine has stopped the execution"))
             return
         try:

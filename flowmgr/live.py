@@ -220,7 +220,7 @@ class LiveExecutions(SupervisorHooks):
     def execution_idle(self, supervisor: ExecutionSupervisor) -> None:
         """Do not wait for it when draining."""
         if self._drained is not None:
-            supervisor.stop()
+            supervisor.retire()
 
     def execution_ended(self, supervisor: ExecutionSupervisor) -> None:
         """Forget the execution, unless code of it is still running."""
@@ -281,7 +281,7 @@ class LiveExecutions(SupervisorHooks):
             self._drained = anyio.Event()
             for supervisor in list(self._supervisors.values()):
                 if supervisor.is_idle:
-                    supervisor.stop()
+                    supervisor.retire()
             self._root.start_soon(self._drain, self._drained, name="drain")
         self._grace_scope.deadline = min(self._grace_scope.deadline, deadline)
 

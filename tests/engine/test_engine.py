@@ -19,6 +19,7 @@ from flowmgr.errors import (
     FlowNotFoundError,
     InputError,
     JournalError,
+    JournalUnavailableError,
 )
 from flowmgr.journal.store import ExecutionQuery
 from tests.support.flows import Gate, chain, ending_of, recorded, until
@@ -239,6 +240,21 @@ async def test_the_grace_of_draining_can_only_be_shortened():
         engine.begin_draining(100)
         await until(lambda: engine.live_executions == 0)
         assert anyio.current_time() - since == pytest.approx(5, abs=0.1)
+
+
+async def test_an_execution_that_waits_is_not_resumed_by_an_engine_that_closes():
+    gate = Gate()
+    async with open_engine(activities=[gate.activity, double]) as engine:
+        execution_id = (await engine.start(chain("gate", "double"), {"number": 1})).execution_id
+        await gate.someone_came.wait()
+        await engine.pause(execution_id)
+        gate.opened.set()
+        await until(lambda: gate.left)
+        engine.begin_draining()
+        with pytest.raises(JournalUnavailableError, match="stopped the execution"):
+            await engine.resume(execution_id)
+    found = await engine.get(execution_id)
+    assert (found.status, list(found.task_results)) == ("paused", ["gate"])
 
 
 @pytest.mark.parametrize("how", ["drained", "raised"])
