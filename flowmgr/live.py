@@ -227,7 +227,7 @@ class LiveExecutions(SupervisorHooks):
         execution_id = supervisor.execution_id
         self._stopping.pop(execution_id, None)
         self._forget(supervisor)
-        if supervisor.state.status == "cancelled" and not supervisor.is_host_closed:
+        if _has_abandoned(supervisor.state):
             self._abandoned[execution_id] = supervisor
             self._replace_lost_threads()
             logger.warning("execution %s: code that did not stop was abandoned", execution_id)
@@ -323,6 +323,12 @@ class LiveExecutions(SupervisorHooks):
         if self._supervisors:
             self._all_over = anyio.Event()
             await self._all_over.wait()
+
+
+def _has_abandoned(state: ExecutionState) -> bool:
+    """Whether the receipt of a cancelled execution names code that did not stop."""
+    receipt = state.cancellation
+    return receipt is not None and any(line.how == "abandoned" for line in receipt.tasks)
 
 
 def _closed() -> EngineClosedError:

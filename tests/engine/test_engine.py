@@ -8,8 +8,9 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
-from actors.events import ExecutionFailed, ExecutionStarted, TaskStarted
+from actors.events import CancelRequested, ExecutionFailed, ExecutionStarted, TaskStarted
 from actors.execution import ExecutionSupervisor
+from actors.ports import Batch
 from flowmgr import Settings, activity, open_engine
 from flowmgr.errors import (
     ContextError,
@@ -21,6 +22,7 @@ from flowmgr.errors import (
     JournalError,
     JournalUnavailableError,
 )
+from flowmgr.journal.memory import MemoryJournal
 from flowmgr.journal.store import ExecutionQuery
 from tests.support.flows import Gate, chain, ending_of, recorded, until
 from tests.support.journals import FailingJournal, HeldJournal, LateJournal
@@ -255,6 +257,31 @@ async def test_an_execution_that_waits_is_not_resumed_by_an_engine_that_closes()
             await engine.resume(execution_id)
     found = await engine.get(execution_id)
     assert (found.status, list(found.task_results)) == ("paused", ["gate"])
+
+
+async def test_what_was_being_cancelled_when_the_server_ended_has_nothing_left_to_abandon(
+    journal, caplog
+):
+    gate = Gate()
+    async with open_engine(activities=[gate.activity]) as engine:
+        execution_id = (await engine.start(chain("gate"))).execution_id
+        await gate.someone_came.wait()
+        begun = await recorded(engine, execution_id)
+        gate.opened.set()
+    left = (*begun, CancelRequested(at=begun[0].at))
+
+    def made(keep_ended):
+        made = MemoryJournal(keep_ended)
+        made.append(Batch(execution_id, 1, left), lambda _: None)
+        return made
+
+    journal(made)
+    async with open_engine(activities=[gate.activity]) as engine:
+        execution = await engine.wait(execution_id)
+        assert execution.status == "cancelled"
+        assert [line.how for line in execution.cancellation.tasks] == ["killed"]
+        assert engine.abandoned_executions == 0
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("how", ["drained", "raised"])
