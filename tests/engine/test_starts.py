@@ -197,7 +197,7 @@ async def test_a_database_forgets_what_is_outdated_too(durable):
         ended = await engine.run(chain("work"))
     async with durable.open(work.activity, keep=1) as engine:
         with anyio.fail_after(PATIENCE):
-            while await engine.list(ExecutionQuery(), None, 10):
+            while await engine.list(ExecutionQuery(), None, 10):  # noqa: ASYNC110 - it has no event
                 await anyio.sleep(0.01)
         with pytest.raises(ExecutionNotFoundError):
             await engine.get(ended.execution_id)
