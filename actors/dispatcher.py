@@ -32,7 +32,7 @@ class Dispatcher:
     sends to another one while handling a message only queues it.
     """
 
-    __slots__ = ("_hosted", "_is_closed", "_is_draining", "_parked", "_ready")
+    __slots__ = ("_event_type", "_hosted", "_is_closed", "_is_draining", "_parked", "_ready")
 
     def __init__(self) -> None:
         self._ready: deque[Actor[Any]] = deque()
@@ -40,6 +40,7 @@ class Dispatcher:
         self._is_draining = False
         self._is_closed = False
         self._parked: anyio.Event | None = None  # set while the host has nothing to run
+        self._event_type: type[anyio.Event] | None = None
 
     def schedule(self, actor: Actor[Any]) -> None:
         """Have *actor* handle its mail, now or right after the actor that is doing so."""
@@ -84,8 +85,7 @@ class Dispatcher:
         since = time.monotonic()
         while not self._is_closed:
             if not self._hosted:
-                self._parked = anyio.Event()
-                await self._parked.wait()
+                await self._park()
                 continue
             if runs >= MAX_INLINE_RUNS or time.monotonic() - since > MAX_INLINE_SECONDS:
                 await checkpoint()
@@ -93,6 +93,14 @@ class Dispatcher:
                 continue  # what was ready may be no longer
             await self._hosted.popleft().run()
             runs += 1
+
+    async def _park(self) -> None:
+        # Made from the first one's own class: anyio looks the backend up for each, and on trio
+        # makes it twice.
+        make = anyio.Event if self._event_type is None else self._event_type
+        event = self._parked = make()
+        self._event_type = type(event)
+        await event.wait()
 
     def _wake_host(self) -> None:
         if self._parked is not None:

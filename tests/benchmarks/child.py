@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tests.benchmarks import asleep, cancelling, in_memory, lengths
+from tests.benchmarks import asleep, cancelling, durable, in_memory, lengths
 from tests.benchmarks.backends import run
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.scale import SCALES, Scale
@@ -19,6 +19,7 @@ Benchmark = Callable[[str, Scale], Awaitable[list[Figure]]]
 
 BENCHMARKS: dict[str, Benchmark] = {
     "in-memory": in_memory.measure,
+    "durable": durable.measure,
     "lengths": lengths.measure,
     "asleep": asleep.measure,
     "cancelling": cancelling.measure,

@@ -35,7 +35,7 @@ def verify_and_heal(recorder: Recorder, path: Path) -> None:
         raise _refused(path, findings)
     with transaction(recorder.connection, "IMMEDIATE"):
         _heal(recorder, findings, path)
-        recorder.write_position()
+        recorder.finish()
     recorder.committed()
 
 

@@ -19,6 +19,7 @@ from flowmgr.journal.sqlite.rows import (
     ExecutionRow,
     JournalRow,
     KeyRow,
+    Values,
     metadata_rows,
 )
 from flowmgr.journal.store import ExecutionSummary, summarise
@@ -68,6 +69,7 @@ class Recorder:
         self._is_moved = False  # whether the position has to be written, no event having it
         self._heads: dict[str, Head] = {}
         self._changed: dict[str, Head | None] = {}  # None: to be read again
+        self._rows: list[Values] = []  # of events, which are inserted all at once
         [self._last_number] = connection.execute(READ["last_execution_number"]).fetchone()
 
     def committed(self) -> None:
@@ -85,10 +87,21 @@ class Recorder:
         """Forget what was learnt: the transaction has not happened."""
         self._position = self.journal.position
         self._changed.clear()
+        self._rows.clear()
         self._is_moved = False
 
-    def write_position(self) -> None:
-        """Write how far the database has come, if no row of an event says so."""
+    def flush(self) -> None:
+        """Insert the events that were appended: for whoever reads or changes the tables next."""
+        if self._rows:
+            self.connection.executemany(WRITE["insert_event"], self._rows)
+            self._rows.clear()
+
+    def finish(self) -> None:
+        """Write what is left to be written before the transaction is committed.
+
+        That is the events, and how far the database has come, if no row of an event says so.
+        """
+        self.flush()
         if self._is_moved:
             row = msgspec.structs.replace(self.journal, position=self._position)
             self.connection.execute(WRITE["update_journal"], row.values())
@@ -158,9 +171,7 @@ class Recorder:
         epoch = self.journal.epoch
         crc = link(previous, batch.execution_id, batch.first_seq, epoch, events)
         self.written += len(events) + PAGE
-        self.connection.execute(
-            WRITE["insert_event"], (self._position, number, batch.first_seq, events, epoch, crc)
-        )
+        self._rows.append((self._position, number, batch.first_seq, events, epoch, crc))
         return crc
 
     def _update(self, how: str, row: ExecutionRow) -> None:
@@ -207,6 +218,7 @@ class Recorder:
         Raises:
             DamageFoundError: its last events are not what was recorded.
         """
+        self.flush()
         chain = Chain(row.summary.execution_id)
         batches = self.connection.execute(READ["last_batches"], (row.number,)).fetchall()
         if len(batches) > 1:
@@ -218,6 +230,7 @@ class Recorder:
 
     def repair(self, number: int) -> str | None:
         """Rebuild an execution's row from its events, or quarantine it; return why, if so."""
+        self.flush()
         row = self.examine(number)
         if row is None:
             return None

@@ -72,6 +72,7 @@ class Call:
         One that is refused by a rule, or by a bug of ours, is taken back; the others of the group
         are not.
         """
+        recorder.flush()
         recorder.connection.execute("SAVEPOINT call")
         try:
             answer = self._change(recorder)

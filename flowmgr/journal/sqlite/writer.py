@@ -168,7 +168,7 @@ class Writer:
     def _apply(self, group: Sequence[Work]) -> list[Answer]:
         recorder = self._recorder
         answers = [work.apply(recorder) for work in group]
-        recorder.write_position()
+        recorder.finish()
         return answers
 
     def _commit(self) -> None:
