@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test check demo bench format clean
+.PHONY: run test check demo bench crash format clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,10 @@ demo: $(READY)    ## a tour through a real server, on both backends
 
 bench: $(READY)   ## speed and memory, each as a ratio to a baseline of the same run
 	$(BIN)/python -m tests.benchmarks
+
+N ?= 10000
+crash: $(READY)   ## kill servers under load N times (10000), and check what they have promised
+	$(BIN)/python -m tests.crash --kills $(N)
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from tests.crash.checker import Checker, Shown, Violation
-from tests.crash.client import Address, Client
+from tests.crash.client import TIMEOUT, Address, Client, LostError, NoAnswerError
 from tests.crash.effects import Effects
 from tests.crash.flows import FLOWS
 from tests.crash.ledger import Ledger
+from tests.crash.lives import LIFE, Life
 from tests.crash.load import Load
-from tests.crash.points import CLOSING, RARE
-from tests.crash.processes import KILLED, Servers
+from tests.crash.points import FIRST
+from tests.crash.processes import KILLED, Server, Servers
 from tests.crash.rows import Database
 from tests.crash.server import Order
 
-LIFE = 0.12
-"""Seconds that a server lives on average before it is killed at random."""
-
-POINT_SECONDS = 1.5
-"""Seconds after which a server is killed that has not come to its crash point."""
+TRIES = 3
+"""How often a server is started again, if need be, to come to its crash point."""
 
 PATIENCE = 30.0
 """Seconds in which every execution has to end after the last restart."""
@@ -36,52 +33,33 @@ STOPPED = 0
 UNPREPARED = -signal.SIGTERM
 """How a server ends that is told to stop; before it has come to handle signals, by that."""
 
+UNFINISHED = ("running", "cancelling", "paused", "quarantined")
+
+LOOK_SECONDS = 0.02
+
+STOP_SECONDS = 10.0
+
 HEALED = 0.1
 """Seconds of load on the last server."""
-
-
-class Life(NamedTuple):
-    """How a server is to end.
-
-    Attributes:
-        seconds: when it is killed, after its start.
-        point: where it is to kill itself before; None for nowhere.
-        hit: how often it comes there.
-        stopped_after: seconds after which it is told to stop; None for never.
-    """
-
-    seconds: float
-    point: str | None = None
-    hit: int = 1
-    stopped_after: float | None = None
-
-
-def by_chance(chance: random.Random) -> Life:
-    """Return a life of random length; some are so short that the server does not come to listen."""
-    seconds = chance.uniform(0, 2 * LIFE)
-    return Life(seconds, stopped_after=seconds * chance.random() if chance.random() < 0.1 else None)
-
-
-def to_point(point: str, chance: random.Random) -> Life:
-    """Return a life that ends at a crash point."""
-    most = 2 if point in RARE else 40
-    stopped_after = chance.uniform(0.05, LIFE) if point in CLOSING else None
-    hit = 1 if point in CLOSING else chance.randint(1, most)
-    return Life(POINT_SECONDS, point, hit, stopped_after)
 
 
 class Report(msgspec.Struct):
     """What a campaign has come to.
 
     Attributes:
-        kills: servers that were killed, by what killed them: a point, or "by chance".
+        order: what killed each server: a point, or "by chance".
         violations: promises that were broken.
         counts: what there was, to see that the campaign has not passed for want of anything.
     """
 
-    kills: Counter[str] = msgspec.field(default_factory=Counter)
+    order: list[str] = []
     violations: list[Violation] = []
     counts: Counter[str] = msgspec.field(default_factory=Counter)
+
+    @property
+    def kills(self) -> Counter[str]:
+        """How many servers were killed, by what killed them."""
+        return Counter(self.order)
 
 
 class RefusedError(Exception):
@@ -93,6 +71,8 @@ class Campaign:
 
     Attributes:
         report: what has come of it.
+        ledger: what clients were told.
+        client: a client of the server that runs, for the thread that runs the campaign.
     """
 
     def __init__(
@@ -103,6 +83,7 @@ class Campaign:
         seed: int,
         *,
         mutant: str | None = None,
+        flows: Sequence[str] = (),
         patience: float = PATIENCE,
     ) -> None:
         self.report = Report()
@@ -111,26 +92,30 @@ class Campaign:
         self._directory = directory
         self._order = Order(str(directory), backend, mutant=mutant, seed=seed)
         self._patience = patience
-        self._address = Address()
-        self._load = Load(self._address, self.ledger, seed)
-        self._client = Client(self._address)
+        self._address = Address(min(patience, TIMEOUT))
+        self._load = Load(self._address, self.ledger, seed, flows)
+        self.client = Client(self._address)
         self._marks = 0
 
     def run(self, lives: Sequence[Life]) -> Report:
         """Run a server for each of *lives*, one until all has ended, and check what is left."""
         try:
+            for life in lives:
+                if life.point in FIRST:
+                    self._live(life)
             self._register()
             self._load.begin()
             for life in lives:
-                self._live(life)
-            self._check(self._conclude())
-        except (RefusedError, OSError, AssertionError) as error:
+                if life.point not in FIRST and not self._live(life):
+                    self._try_again(life)
+            self.check(self.conclude())
+        except (RefusedError, LostError, NoAnswerError, AssertionError) as error:
             self._violated("server", f"{type(error).__name__}: {error}")
         finally:
             self._load.stopping.set()
             self._address.close()
             self._load.stop()
-            self._client.close()
+            self.client.close()
         return self.report
 
     def _violated(self, rule: str, text: str) -> None:
@@ -138,7 +123,8 @@ class Campaign:
 
     # Lives.
 
-    def _start(self, life: Life | None = None) -> Any:
+    def start(self, life: Life | None = None) -> Server:
+        """Start a server; the one before must have ended."""
         order = self._order
         if life is not None and life.point is not None:
             order = msgspec.structs.replace(order, point=life.point, hit=life.hit)
@@ -146,25 +132,39 @@ class Campaign:
 
     def _register(self) -> None:
         """Start once, register the flows, and kill."""
-        server = self._start()
-        self._listen(server)
+        server = self.start()
+        self.listen(server)
         for flow in FLOWS.values():
-            answer = self._client.ask("POST", "/flows", flow)
+            answer = self.client.ask("POST", "/flows", flow)
             assert answer.status == 201, answer
-        self._client.close()
+        self.client.close()
         server.kill()
         server.status()
-        self.report.kills["by chance"] += 1
+        self.report.order.append("by chance")
 
-    def _listen(self, server: Any) -> None:
+    def listen(self, server: Server) -> None:
+        """Wait until a server listens, and tell the clients.
+
+        Raises:
+            RefusedError: it has ended.
+        """
         port = server.port()
         if port is None:
             raise RefusedError(f"ended with {server.status()}: {self._last_words()}")
+        self.client.close()
         self._address.move(port)
 
-    def _live(self, life: Life) -> None:
+    def _try_again(self, life: Life) -> None:
+        """Come to a point that needs something to go on, when something does."""
+        for _ in range(TRIES):
+            self._live(Life(LIFE))
+            if self._live(life):
+                return
+
+    def _live(self, life: Life) -> bool:
+        """Run a server to its end; return whether that came as it should."""
         began = time.monotonic()
-        server = self._start(life)
+        server = self.start(life)
         if life.point is not None or life.seconds > LIFE / 2:
             port = server.port()
             if port is not None:
@@ -183,58 +183,65 @@ class Campaign:
             {KILLED} if life.stopped_after is None else {KILLED, STOPPED, UNPREPARED}
         ):
             raise RefusedError(f"ended with {status}: {self._last_words()}")
-        self._count(life, status)
+        return self._count(life, status)
 
-    def _count(self, life: Life, status: int) -> None:
+    def _count(self, life: Life, status: int) -> bool:
         marks = self._directory / "marks"
         reached = marks.read_text().splitlines()[self._marks :] if marks.exists() else []
         self._marks += len(reached)
         if reached:
-            self.report.kills[reached[0]] += 1
+            self.report.order.append(reached[0])
         elif status == KILLED:
-            self.report.kills["by chance"] += 1
-            self.report.counts["points not reached"] += life.point is not None
+            self.report.order.append("by chance")
+        return bool(reached) or life.point is None
 
     def _last_words(self) -> str:
         return (self._directory / "log").read_text()[-2000:]
 
     # The end.
 
-    def _conclude(self) -> Shown:
+    def conclude(self) -> Shown:
         """Let a last server bring everything to its end, and return what it shows then."""
-        server = self._start()
-        self._listen(server)
+        server = self.start()
+        self.listen(server)
         time.sleep(HEALED)
         self._load.stop()
         self._drain()
         shown = self._show()
-        self._client.close()
+        self.client.close()
+        if self.report.violations:
+            server.kill()  # it might not stop
+            server.status()
+            return shown
         server.terminate()
-        status = server.status(self._patience)
-        if status != 0:
+        status = server.status(STOP_SECONDS)
+        if status != STOPPED:
             server.kill()
             raise RefusedError(f"stopped with {status}: {self._last_words()}")
         return shown
 
     def _drain(self) -> None:
-        """Wait until every execution has ended; have those go on that wait for somebody."""
-        deadline = time.monotonic() + self._patience
-        for status in ("running", "cancelling", "paused", "quarantined", "running", "cancelling"):
-            while found := self._get(f"/executions?status={status}&limit=100")["items"]:
-                if time.monotonic() > deadline:
-                    self._violated("liveness", f"{len(found)} or more are {status} for ever")
-                    return
-                for item in found:
-                    self._go_on(item["execution_id"], status)
+        """Wait until every execution has ended; have those go on that wait for somebody.
 
-    def _go_on(self, execution_id: str, status: str) -> None:
-        if status in {"paused", "quarantined"}:
-            self.report.counts[status] += 1
-            self._client.ask("POST", f"/executions/{execution_id}/resume")
-        self._client.ask("GET", f"/executions/{execution_id}?wait=0.5")
+        Nothing is asked of the others: that alone could have them go on.
+        """
+        deadline = time.monotonic() + self._patience
+        while found := [item for status in UNFINISHED for item in self._unfinished(status)]:
+            if time.monotonic() > deadline:
+                self._violated("liveness", f"{len(found)} have not ended: {found[:5]}")
+                return
+            for item in found:
+                if item["status"] in {"paused", "quarantined"}:
+                    self.report.counts[item["status"]] += 1
+                    self.client.ask("POST", f"/executions/{item['execution_id']}/resume")
+            time.sleep(LOOK_SECONDS)
+
+    def _unfinished(self, status: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self._get(f"/executions?status={status}&limit=100")["items"]
+        return items
 
     def _get(self, path: str) -> Any:
-        answer = self._client.ask("GET", path)
+        answer = self.client.ask("GET", path)
         assert answer.status == 200, answer
         return answer.body
 
@@ -253,7 +260,8 @@ class Campaign:
             page = self._get(f"/executions?limit=1000&cursor={page['next_cursor']}")
             yield from page["items"]
 
-    def _check(self, shown: Shown) -> None:
+    def check(self, shown: Shown) -> None:
+        """Check what is left when all has ended, and what the last server has shown."""
         report = self.report
         log = self._directory / "log"
         for sign in ("Traceback", "bug in flowmgr"):

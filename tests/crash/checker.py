@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -45,6 +46,27 @@ class Shown(NamedTuple):
 
     views: Mapping[str, Mapping[str, Any]]
     listed: list[dict[str, Any]]
+
+
+class Recorded:
+    """What the journal says of attempts, whether or not it should.
+
+    Attributes:
+        started: every attempt that was started.
+        finished: the attempt that each visit succeeded with.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.started: set[tuple[Visit, int]] = set()
+        self.finished: dict[Visit, int] = {}
+        for execution_id, events in database.events.items():
+            for event in events:
+                if event["type"] == "TaskStarted":
+                    visit = Visit(execution_id, event["task"], event["visit"])
+                    self.started.add((visit, event["attempt"]))
+                elif event["type"] == "TaskFinished" and event["outcome"]["error"] is None:
+                    visit = Visit(execution_id, event["task"], event["visit"])
+                    self.finished[visit] = event["attempt"]
 
 
 class Checker:
@@ -91,7 +113,7 @@ class Checker:
         for seq, event in enumerate(events, 1):
             try:
                 history.follow(event)
-            except (IllegalError, KeyError) as error:
+            except (IllegalError, KeyError, TypeError) as error:
                 self.expect(
                     is_right=False, rule="history", where=execution_id, text=f"{seq}: {error!r}"
                 )
@@ -121,22 +143,21 @@ class Checker:
     # What activities have left.
 
     def _check_effects(self) -> None:
+        """Nothing ran that was not recorded before, and nothing that had finished."""
+        journal = Recorded(self._database)
         for visit, began in self._effects.began.items():
-            execution_id, task, number = visit
-            history = self.histories.get(execution_id)
-            if execution_id not in self._database.events:
-                self.expect(is_right=False, rule="lost", where=execution_id, text=f"{task} ran")
-            if history is None:
+            execution_id = visit.execution_id
+            events = self._database.events.get(execution_id)
+            if not events:
+                self.expect(is_right=False, rule="lost", where=execution_id, text=f"{visit} ran")
                 continue
             for attempt, times in began.items():
-                is_known = (task, number, attempt) in history.started and times == 1
+                is_known = (visit, attempt) in journal.started and times == 1
                 text = f"{visit}: attempt {attempt} ran {times} times, or was not recorded"
                 self.expect(is_known, "attempt", execution_id, text)
-            finished = history.finished.get((task, number))
-            if finished is not None and finished["outcome"]["status"] == "success":
-                is_last = max(began) <= finished["attempt"]
-                self.expect(is_last, "ran again", execution_id, f"{visit}: {dict(began)}")
-            if is_at_most_once(KNOWN[self._database.events[execution_id][0]["flow_id"]], task):
+            is_last = max(began) <= journal.finished.get(visit, math.inf)
+            self.expect(is_last, "ran again", execution_id, f"{visit}: {dict(began)}")
+            if is_at_most_once(KNOWN[events[0]["flow_id"]], visit.task):
                 once = sum(began.values()) <= 1
                 self.expect(once, "at most once", execution_id, f"{visit}: {dict(began)}")
 

@@ -8,7 +8,6 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, NamedTuple
 
 TIMEOUT = 10.0
-"""Seconds after which a server that does not answer is taken for one that never will."""
 
 
 class LostError(Exception):
@@ -24,10 +23,12 @@ class Address:
 
     Attributes:
         port: the port.
+        timeout: seconds after which a server that does not answer is taken for one that never will.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = TIMEOUT) -> None:
         self.port = 0
+        self.timeout = timeout
         self._number = 0
         self._is_closed = False
         self._changed = threading.Condition()
@@ -84,7 +85,9 @@ class Client:
         """
         self._number = self._address.number()
         if self._connection is None:
-            self._connection = HTTPConnection("127.0.0.1", self._address.port, timeout=TIMEOUT)
+            self._connection = HTTPConnection(
+                "127.0.0.1", self._address.port, timeout=self._address.timeout
+            )
         content = None if body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json"} if content else {}
         try:

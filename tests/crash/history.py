@@ -139,7 +139,7 @@ class History:
         self._check(self.status in {"paused", "failed"} and self._running is None, event)
         self._note("skip", event)
         if self.status == "failed":
-            self.status = "running"
+            self.status, self.error_task = "running", None
         task = event["task"]
         expected = self._next if self._again is None else self._again[0]
         self._check(task == expected, event)

@@ -6,14 +6,14 @@ import itertools
 import random
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.crash.client import Address, Answer, Client, LostError
 from tests.crash.flows import FLOWS
 from tests.crash.ledger import Change, Ledger
 
-CLIENTS = 4
+CLIENTS = 6
 MINE = 8
 """Executions that a client remembers, to ask something of them."""
 
@@ -23,7 +23,7 @@ SHARED = 24
 REPEATS = 20
 """How often a client sends a keyed start whose answers are lost."""
 
-WAIT = "wait=5"
+WAIT = "wait=1"
 ASYNC = "respond-async"
 
 Start = tuple[str, str, str]
@@ -31,9 +31,17 @@ Start = tuple[str, str, str]
 
 
 class Load:
-    """Several clients, each in a thread, until `stop`."""
+    """Several clients, each in a thread, until `stop`.
 
-    def __init__(self, address: Address, ledger: Ledger, seed: int) -> None:
+    Attributes:
+        flows: the ids of the flows that they start.
+        stopping: set when they are to stop.
+    """
+
+    def __init__(
+        self, address: Address, ledger: Ledger, seed: int, flows: Sequence[str] = ()
+    ) -> None:
+        self.flows = tuple(flows) or tuple(FLOWS)
         self._lock = threading.Lock()
         self._shared: deque[Start] = deque(maxlen=SHARED)
         self.stopping = threading.Event()
@@ -47,10 +55,11 @@ class Load:
             thread.start()
 
     def stop(self) -> None:
-        """Let each client end what it does, and wait for that."""
+        """Let each client that has begun end what it does, and wait for that."""
         self.stopping.set()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
     def share(self, start: Start) -> None:
         """Have all clients know a start."""
@@ -145,7 +154,7 @@ class Worker:
         return execution_id
 
     def _any_flow(self) -> str:
-        return self._random.choice(list(FLOWS))
+        return self._random.choice(self._load.flows)
 
     # Looking.
 

@@ -13,15 +13,16 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.events import (
     AttemptInterrupted,
     CancelRequested,
     ExecutionCancelled,
     ExecutionCompleted,
+    ExecutionFailed,
     ExecutionPaused,
     ExecutionResumed,
     ExecutionRetried,
@@ -174,74 +175,89 @@ def _mid_migration(crash: Crash) -> None:
     replace(schema, "_statements", interrupted)
 
 
-POINTS: dict[str, Install] = {
-    # The writer's transaction.
-    "before transaction": before(Writer, "_begin"),
-    "before apply": before(Writer, "_apply"),
-    "mid apply": after(Recorder, "append"),
-    "before commit": before(Writer, "_commit"),
-    "commit not noted": before(Recorder, "committed"),
-    "after commit": after(Writer, "_commit"),
-    "answers posted": after(Writer, "_deliver"),
-    "before acknowledgement": before(ExecutionSupervisor, "_acknowledged"),
-    "after acknowledgement": after(ExecutionSupervisor, "_acknowledged"),
-    # Starting, running, ending.
-    "start recorded": after(LiveExecutions, "start"),
-    "keyed start not committed": committing(True, _has_key),
-    "keyed start committed": committing(False, _has_key),
-    "outcome not recorded": before(RouterActor, "receive"),
-    "end not committed": committing(True, _of(ExecutionCompleted)),
-    "end committed": committing(False, _of(ExecutionCompleted)),
-    # Checkpoints, and the position file.
-    "before checkpoint": before(Writer, "_checkpoint"),
-    "mid checkpoint": _mid_checkpoint,
-    "after checkpoint": after(Writer, "_checkpoint"),
-    "before position": before(PositionFile, "write"),
-    "mid position": before(position, "sync_directory"),
-    "after position": after(PositionFile, "write"),
-    # Opening and recovering.
-    "mid migration": _mid_migration,
-    "before epoch": before(opening, "_begin_epoch"),
-    "after epoch": after(opening, "_begin_epoch"),
-    "before recovery": after(SqliteJournal, "list_unfinished"),
-    "before recovery count": before(SqliteJournal, "count_recovery"),
-    "after recovery count": after(SqliteJournal, "count_recovery"),
-    "between recovered": after(LiveExecutions, "adopt"),
-    "interruption not committed": committing(True, _of(AttemptInterrupted)),
-    "interruption committed": committing(False, _of(AttemptInterrupted)),
-    # Cancelling.
-    "cancel not committed": committing(True, _of(CancelRequested)),
-    "cancel committed": committing(False, _of(CancelRequested)),
-    "before stop": before(ExecutionSupervisor, "_stop"),
-    "after stop": after(ExecutionSupervisor, "_stop"),
-    "receipt not committed": committing(True, _of(ExecutionCancelled)),
-    "receipt committed": committing(False, _of(ExecutionCancelled)),
-    # Pausing and going on.
-    "pause committed": committing(False, _of(ExecutionPaused)),
-    "resume committed": committing(False, _of(ExecutionResumed)),
-    "retry committed": committing(False, _of(ExecutionRetried)),
-    "skip committed": committing(False, _of(TaskSkipped)),
-    # Closing, after SIGTERM.
-    "before closing": before(Writer, "_end"),
-    "closed": after(Writer, "_end"),
+class Point(NamedTuple):
+    """A crash point.
+
+    Attributes:
+        install: puts it into this process.
+        most: how often one server comes there without fail, under load.
+    """
+
+    install: Install
+    most: int = 1
+
+
+GROUPS: dict[str, dict[str, Point]] = {
+    "transaction": {
+        "before transaction": Point(before(Writer, "_begin"), 40),
+        "before apply": Point(before(Writer, "_apply"), 40),
+        "mid apply": Point(after(Recorder, "append"), 40),
+        "before commit": Point(before(Writer, "_commit"), 40),
+        "commit not noted": Point(before(Recorder, "committed"), 40),
+        "after commit": Point(after(Writer, "_commit"), 40),
+    },
+    "answer": {
+        "answers posted": Point(after(Writer, "_deliver"), 40),
+        "before acknowledgement": Point(before(ExecutionSupervisor, "_acknowledged"), 40),
+        "after acknowledgement": Point(after(ExecutionSupervisor, "_acknowledged"), 40),
+        "start recorded": Point(after(LiveExecutions, "start"), 20),
+        "keyed start not committed": Point(committing(True, _has_key), 5),
+        "keyed start committed": Point(committing(False, _has_key), 5),
+    },
+    "end": {
+        "outcome not recorded": Point(before(RouterActor, "receive"), 40),
+        "end not committed": Point(committing(True, _of(ExecutionCompleted)), 10),
+        "end committed": Point(committing(False, _of(ExecutionCompleted)), 10),
+        "failure not committed": Point(committing(True, _of(ExecutionFailed)), 3),
+        "failure committed": Point(committing(False, _of(ExecutionFailed)), 3),
+    },
+    "checkpoint": {
+        "before checkpoint": Point(before(Writer, "_checkpoint"), 3),
+        "mid checkpoint": Point(_mid_checkpoint, 3),
+        "after checkpoint": Point(after(Writer, "_checkpoint"), 3),
+        "before position": Point(before(PositionFile, "write"), 5),
+        "mid position": Point(before(position, "sync_directory"), 5),
+        "after position": Point(after(PositionFile, "write"), 5),
+    },
+    "opening": {
+        "mid migration": Point(_mid_migration, 10),
+        "before epoch": Point(before(opening, "_begin_epoch")),
+        "after epoch": Point(after(opening, "_begin_epoch")),
+        "before recovery": Point(after(SqliteJournal, "list_unfinished")),
+        "before closing": Point(before(Writer, "_end")),
+        "closed": Point(after(Writer, "_end")),
+    },
+    "recovery": {
+        "before recovery count": Point(before(SqliteJournal, "count_recovery")),
+        "after recovery count": Point(after(SqliteJournal, "count_recovery")),
+        "between recovered": Point(after(LiveExecutions, "adopt"), 2),
+        "interruption not committed": Point(committing(True, _of(AttemptInterrupted))),
+        "interruption committed": Point(committing(False, _of(AttemptInterrupted))),
+    },
+    "cancel": {
+        "cancel not committed": Point(committing(True, _of(CancelRequested)), 5),
+        "cancel committed": Point(committing(False, _of(CancelRequested)), 5),
+        "before stop": Point(before(ExecutionSupervisor, "_stop"), 5),
+        "after stop": Point(after(ExecutionSupervisor, "_stop"), 5),
+        "receipt not committed": Point(committing(True, _of(ExecutionCancelled)), 5),
+        "receipt committed": Point(committing(False, _of(ExecutionCancelled)), 5),
+    },
+    "going on": {
+        "pause committed": Point(committing(False, _of(ExecutionPaused)), 3),
+        "resume not committed": Point(committing(True, _of(ExecutionResumed)), 3),
+        "resume committed": Point(committing(False, _of(ExecutionResumed)), 3),
+        "retry not committed": Point(committing(True, _of(ExecutionRetried)), 2),
+        "retry committed": Point(committing(False, _of(ExecutionRetried)), 2),
+        "skip committed": Point(committing(False, _of(TaskSkipped)), 2),
+    },
 }
-"""What installs each point, by its name."""
+"""The points by what is going on there."""
+
+POINTS = {name: point for group in GROUPS.values() for name, point in group.items()}
+"""All of them, by their name."""
 
 CLOSING = frozenset({"before closing", "closed"})
 """Those that are only reached by a server that is told to stop."""
 
-OPENING = frozenset({"mid migration"})
+FIRST = frozenset({"mid migration"})
 """Those that are only reached by the first server on a new file."""
-
-RARE = frozenset(
-    name
-    for name in POINTS
-    if any(word in name for word in ("check", "position", "epoch", "recovery", "closing"))
-    or name in {"closed", "pause committed", "resume committed", "retry committed"}
-)
-"""Those that are not reached many times by one server."""
-
-
-def names() -> Iterable[str]:
-    """Return the names of all points, in their order."""
-    return POINTS

@@ -78,7 +78,7 @@ def serve(order: Order) -> None:
     if order.mutant is not None:
         MUTANTS[order.mutant].install()
     if order.point is not None:
-        POINTS[order.point](Crash(order.point, order.hit, directory / "marks", order.seed))
+        POINTS[order.point].install(Crash(order.point, order.hit, directory / "marks", order.seed))
     run_command_line(
         [
             "serve",

@@ -1,0 +1,47 @@
+"""How servers are to end: at a random moment, or at a crash point."""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from tests.crash.points import CLOSING, POINTS
+
+LIFE = 0.12
+"""Seconds that a server lives on average before it is killed at random."""
+
+POINT_SECONDS = 5.0
+"""Seconds after which a server is killed that has not come to its crash point."""
+
+
+class Life(NamedTuple):
+    """How a server is to end.
+
+    Attributes:
+        seconds: when it is killed, after its start.
+        point: where it is to kill itself before; None for nowhere.
+        hit: how often it comes there.
+        stopped_after: seconds after which it is told to stop; None for never.
+    """
+
+    seconds: float
+    point: str | None = None
+    hit: int = 1
+    stopped_after: float | None = None
+
+
+def by_chance(chance: random.Random) -> Life:
+    """Return a life of random length; some are so short that the server does not come to listen."""
+    seconds = chance.uniform(0, 2 * LIFE)
+    return Life(seconds, stopped_after=seconds * chance.random() if chance.random() < 0.1 else None)
+
+
+def under_load(chance: random.Random) -> Life:
+    """Return a life that is long enough for clients to have started something."""
+    return Life(chance.uniform(LIFE, 2 * LIFE))
+
+
+def to_point(point: str, chance: random.Random) -> Life:
+    """Return a life that ends at a crash point."""
+    stopped_after = chance.uniform(0.05, LIFE) if point in CLOSING else None
+    return Life(POINT_SECONDS, point, chance.randint(1, POINTS[point].most), stopped_after)
