@@ -94,8 +94,9 @@ class Checker:
         """Check everything."""
         for execution_id in self._database.events:
             self._check_history(execution_id)
-        self._check_effects()
+        self._check_effects(ledger)
         self._check_starts(ledger)
+        self._check_deletions(ledger)
         self._check_changes(ledger)
         self._check_answers(ledger)
         for execution_id, history in self.histories.items():
@@ -142,12 +143,14 @@ class Checker:
 
     # What activities have left.
 
-    def _check_effects(self) -> None:
+    def _check_effects(self, ledger: Ledger) -> None:
         """Nothing ran that was not recorded before, and nothing that had finished."""
         journal = Recorded(self._database)
         for visit, began in self._effects.began.items():
             execution_id = visit.execution_id
             events = self._database.events.get(execution_id)
+            if events is None and execution_id in ledger.deletions:
+                continue
             if not events:
                 self.expect(is_right=False, rule="lost", where=execution_id, text=f"{visit} ran")
                 continue
@@ -170,13 +173,19 @@ class Checker:
                 by_tag[events[0]["context"].get("tag", "")].append(execution_id)
         for tag, (flow_id, key) in ledger.tags.items():
             found, answered = by_tag.get(tag, []), ledger.starts.get(tag, set())
-            lost = answered - self._database.events.keys()
+            lost = answered - self._database.events.keys() - ledger.deletions.keys()
             self.expect(not lost, "lost", tag, f"acknowledged, and not there: {lost}")
             text = f"{tag} of {flow_id} ({key}) has started {found}, was answered {answered}"
             self.expect(len(found) <= 1 and len(answered) <= 1, "started twice", tag, text)
             if key is not None and found:
                 has_key = self._database.keys.get((flow_id, key)) == found[0]
                 self.expect(has_key, "key", tag, f"{text}; the key is of another, or lost")
+
+    def _check_deletions(self, ledger: Ledger) -> None:
+        for execution_id, status in ledger.deletions.items():
+            is_gone = execution_id not in self._database.events
+            is_right = is_gone if status == 204 else status is None or not is_gone
+            self.expect(is_right, "deletion", execution_id, f"{status}, and gone: {is_gone}")
 
     def _check_changes(self, ledger: Ledger) -> None:
         for execution_id, changes in ledger.changes.items():

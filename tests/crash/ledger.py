@@ -31,6 +31,8 @@ class Ledger:
         starts: the executions that a start was answered with, by its tag.
         views: the last answer about each execution that said that it had ended.
         changes: what was asked of each execution, in the order of the answers.
+        deletions: the executions that were asked to be deleted, and the answer's status; None if
+            there was none.
         counts: how many requests had which end: "start ok", "start lost".
         wrong: answers that should never be given.
     """
@@ -41,6 +43,7 @@ class Ledger:
         self.starts: dict[str, set[str]] = defaultdict(set)
         self.views: dict[str, dict[str, Any]] = {}
         self.changes: dict[str, list[Change]] = defaultdict(list)
+        self.deletions: dict[str, int | None] = {}
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
 
@@ -66,6 +69,11 @@ class Ledger:
         with self._lock:
             self.changes[execution_id].append(change)
 
+    def deleted(self, execution_id: str, status: int | None) -> None:
+        """A request to delete was answered, or its answer has been lost."""
+        with self._lock:
+            self.deletions[execution_id] = status
+
     def count(self, what: str, end: str) -> None:
         with self._lock:
             self.counts[f"{what} {end}"] += 1
@@ -79,6 +87,12 @@ class Ledger:
         """The executions that a start was answered with."""
         with self._lock:
             return set().union(*self.starts.values())
+
+    @property
+    def done(self) -> int:
+        """How many requests did what they asked for."""
+        with self._lock:
+            return sum(n for what, n in self.counts.items() if what.endswith(" ok"))
 
     def share_answered(self) -> float:
         """Return which share of the requests was answered, whatever the answer."""

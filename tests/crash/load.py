@@ -94,6 +94,7 @@ class Worker:
             self._look: 2,
             self._pause_and_resume: 2,
             self._retry: 1,
+            self._delete: 1,
         }
 
     def run(self) -> None:
@@ -143,7 +144,7 @@ class Worker:
     def _send_start(self, tag: str, flow_id: str, key: str | None, prefer: str) -> str | None:
         self._ledger.sent(tag, flow_id, key)
         headers = {"Prefer": prefer} | ({} if key is None else {"Idempotency-Key": key})
-        body = {"flow_id": flow_id, "context": {"tag": tag}}
+        body = {"flow_id": flow_id, "context": {"tag": tag}, "metadata": {"tag": tag}}
         answer = self._ask("start", "POST", "/flows/execute", body, headers)
         if answer.status not in {200, 202}:
             return None
@@ -195,6 +196,17 @@ class Worker:
             how = self._random.choice(["retry", "skip", "retry"])
             self._change(how, execution_id, WAIT)
 
+    def _delete(self) -> None:
+        """Delete an execution that has ended, or is about to."""
+        if not self._mine:
+            return
+        execution_id = self._mine.popleft()
+        status = None
+        try:
+            status = self._ask("delete", "DELETE", f"/executions/{execution_id}").status
+        finally:
+            self._ledger.deleted(execution_id, status)
+
     def _change(self, kind: str, execution_id: str, prefer: str | None = None) -> bool:
         """Ask for a change, and return whether it was granted."""
         reason = next(self._names)
@@ -223,9 +235,9 @@ class Worker:
         except LostError:
             self._ledger.count(what, "lost")
             raise
-        allowed = {200, 202, 503} | ({409} if what not in {"start", "list", "show"} else set())
-        if answer.status in allowed:
-            is_done = answer.status in {200, 202}
+        is_done = answer.status in {200, 202, 204}
+        refusals = {503} if what in {"start", "list", "show"} else {503, 409}
+        if is_done or answer.status in refusals:
             self._ledger.count(what, "ok" if is_done else "refused")
         else:
             self._ledger.is_wrong(f"{what}: {method} {path}: {answer.status} {answer.body}")

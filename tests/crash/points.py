@@ -31,7 +31,7 @@ from actors.events import (
 from actors.execution import ExecutionSupervisor
 from actors.ports import Batch
 from actors.router import RouterActor
-from flowmgr.journal.sqlite import opening, position, schema
+from flowmgr.journal.sqlite import opening, position, schema, upkeep
 from flowmgr.journal.sqlite.journal import SqliteJournal
 from flowmgr.journal.sqlite.position import PositionFile
 from flowmgr.journal.sqlite.recorder import Recorder
@@ -248,6 +248,8 @@ GROUPS: dict[str, dict[str, Point]] = {
         "resume committed": Point(committing(False, _of(ExecutionResumed)), 3),
         "retry not committed": Point(committing(True, _of(ExecutionRetried)), 2),
         "retry committed": Point(committing(False, _of(ExecutionRetried)), 2),
+        "deletion not committed": Point(after(upkeep, "delete_executions"), 2),
+        "deletion committed": Point(after(SqliteJournal, "delete_executions"), 2),
         "skip committed": Point(committing(False, _of(TaskSkipped)), 2),
     },
 }

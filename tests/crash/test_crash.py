@@ -35,6 +35,7 @@ def test_a_server_killed_at_any_moment_keeps_its_promises(
     campaign = Campaign(servers, tmp_path, backend, seed)
     report = campaign.run([by_chance(chance) for _ in range(KILLS)])
     assert_kept(report, tmp_path)
+    assert report.counts["healed"]
     assert campaign.ledger.share_answered() > 0.5
 
 
@@ -50,4 +51,5 @@ def test_a_server_killed_at_a_named_point_keeps_its_promises(
         [life for point in points for life in (under_load(chance), to_point(point, chance))]
     )
     assert_kept(report, tmp_path)
+    assert report.counts["healed"]
     assert set(points) <= report.kills.keys()
