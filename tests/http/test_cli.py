@@ -71,8 +71,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     def start(*_: Any) -> NoReturn:
         pytest.fail("it would have been started")
 
-    monkeypatch.setattr("web.cli.serve_app", start)
-    monkeypatch.setattr("web.cli.run_flow", start)
+    monkeypatch.setattr("web.commands.serve.serve_app", start)
+    monkeypatch.setattr("web.commands.flows.run_flow", start)
 
     def run(*args: str, env: Mapping[str, str] | None = None) -> Ran:
         ran = CliRunner().invoke(main, args, env=env, prog_name="flowmgr")

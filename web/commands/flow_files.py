@@ -1,0 +1,61 @@
+"""Flow files: found, read, and looked at for problems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from flowmgr.errors import InputError, Problem
+from flowmgr.flows import new_flow_id
+from flowmgr.language.documents import parse_json
+from flowmgr.language.validation import inspect
+from web.commands.errors import refuse
+
+
+def flow_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the flow files that are meant: those given, and all *.json in directories given."""
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not found:
+            refuse(f"there is no *.json in the directory {path}")
+        files.extend(found)
+    return files
+
+
+def inspect_file(
+    path: Path, known: Sequence[str] | None
+) -> tuple[Any, Sequence[Problem], Sequence[Problem]]:
+    """Return the document in a file, its problems and its warnings.
+
+    Activities have to be *known*, unless that is None.
+    """
+    try:
+        document = parse_json(path.read_bytes())
+    except InputError as error:
+        return None, error.problems or [Problem("", "not_json", str(error))], []
+    except OSError as error:
+        return None, [Problem("", "unreadable", str(error))], []
+    _, problems, warnings = inspect(document, activities=known, new_id=new_flow_id)
+    return document, problems, warnings
+
+
+def checked_flow(path: Path, known: Sequence[str] | None) -> Any:
+    """Return the document in a file; if it has problems, say which and end the command."""
+    document, problems, _ = inspect_file(path, known)
+    if problems:
+        tell(path, problems, [])
+        refuse(f"{path} is not a flow that can be run here")
+    return document
+
+
+def tell(path: Path, problems: Sequence[Problem], warnings: Sequence[Problem]) -> None:
+    """Write what there is to say about a file to the standard error."""
+    for kind, listed in (("error", problems), ("warning", warnings)):
+        for problem in listed:
+            hint = f" ({problem.hint})" if problem.hint else ""
+            place = problem.pointer or "/"
+            click.echo(f"{path}: {kind}: {place}: {problem.message}{hint}", err=True)

@@ -1,0 +1,93 @@
+"""The kinds of values that options have, and the options that several commands have."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from flowmgr.language.documents import parse_json
+from web.commands.errors import refuse
+
+FROM_ENVIRONMENT = {"auto_envvar_prefix": "FLOWMGR"}
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds in a range, and no NaN, which is in every range."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return *value* as a number."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg] # generic in newer versions only
+    """A time such as 30d, 12h, 15m or 90s; a number alone is seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return *value* in seconds."""
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdw]?)", str(value).strip())
+        if match is None or float(match[1]) == 0:
+            self.fail(f"{value!r} is no time such as 30d, 12h, 15m or 90s", param, ctx)
+        return float(match[1]) * UNITS[match[2] or "s"]
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+"""Seconds in the units of a duration."""
+
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(["asyncio", "trio"]),
+    default="asyncio",
+    show_default=True,
+    show_envvar=True,
+    help="The library that runs the executions and the REST surface.",
+)
+activities_option = click.option(
+    "--activities",
+    multiple=True,
+    metavar="MODULE",
+    show_envvar=True,
+    help="A module that declares activities, as package.module. May be given several times.",
+)
+simulate_option = click.option(
+    "--simulate-unknown-activities",
+    is_flag=True,
+    show_envvar=True,
+    help="Run tasks whose activity is unknown as a pause of 0.1 s that succeeds.",
+)
+grace_option = click.option(
+    "--grace",
+    type=Seconds(0, 3600),
+    default=10.0,
+    show_default=True,
+    show_envvar=True,
+    help="Seconds that cancelled tasks, and all work when the server stops, have to end.",
+)
+
+
+def read_json(given: str | None, name: str) -> Any:
+    """Return the value of an option: JSON, or with an @ before it the file that has it.
+
+    Raises:
+        DocumentError: it is not JSON, or cannot be read exactly.
+    """
+    if given is None:
+        return None
+    if not given.startswith("@"):
+        return parse_json(given.encode())
+    try:
+        return parse_json(Path(given[1:]).read_bytes())
+    except OSError as error:
+        refuse(f"the {name} cannot be read: {error}")

@@ -1,0 +1,154 @@
+"""`flowmgr serve`."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from flowmgr import builtins
+from flowmgr.activities import ActivityCatalogue
+from flowmgr.settings import Settings
+from web.app import AppLifecycle, create_app
+from web.commands.errors import tells_errors
+from web.commands.flow_files import checked_flow, flow_files
+from web.commands.options import (
+    FROM_ENVIRONMENT,
+    Duration,
+    Seconds,
+    activities_option,
+    backend_option,
+    grace_option,
+    simulate_option,
+)
+from web.servers import ServerOptions, describe_server
+from web.servers import serve as serve_app
+from web.settings import WebSettings
+
+
+@click.command(context_settings=FROM_ENVIRONMENT)
+@click.option("--host", default="127.0.0.1", show_default=True, show_envvar=True, help="Address.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    show_envvar=True,
+    help="TCP port; 0 for any free one.",
+)
+@backend_option
+@click.option(
+    "--journal",
+    default="sqlite:flowmgr.db",
+    metavar="sqlite:PATH|memory",
+    show_default=True,
+    show_envvar=True,
+    help="Where executions are recorded. In memory they end with the process.",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(["full", "relaxed"]),
+    default="full",
+    show_default=True,
+    show_envvar=True,
+    help="What is recorded survives a power loss (full), or only the end of the process (relaxed).",
+)
+@activities_option
+@click.option(
+    "--flows",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    show_envvar=True,
+    help="A flow file, or a directory of *.json, to register. May be given several times.",
+)
+@grace_option
+@click.option(
+    "--wait-limit",
+    type=Seconds(0, 86400),
+    default=300.0,
+    show_default=True,
+    show_envvar=True,
+    help="Seconds that a request may wait for an execution to end.",
+)
+@click.option(
+    "--keep-ended",
+    type=click.IntRange(0),
+    default=10_000,
+    show_default=True,
+    show_envvar=True,
+    help="Ended executions that the journal in memory keeps; the oldest are forgotten.",
+)
+@click.option(
+    "--keep",
+    type=Duration(),
+    show_envvar=True,
+    help="How long ended executions are kept, such as 30d. For ever if it is not given.",
+)
+@click.option(
+    "--key-ttl",
+    type=Duration(),
+    default="24h",
+    show_default=True,
+    show_envvar=True,
+    help="How long an idempotency key stands for its request.",
+)
+@simulate_option
+@click.option("--access-log", is_flag=True, show_envvar=True, help="Log every request.")
+@tells_errors
+def serve(**options: Any) -> None:
+    """Serve the REST API until SIGTERM or SIGINT."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    server = ServerOptions(
+        host=options["host"],
+        port=options["port"],
+        backend=options["backend"],
+        grace=options["grace"],
+        access_log=options["access_log"],
+    )
+    simulate = options["simulate_unknown_activities"]
+    settings = Settings(
+        journal=options["journal"],
+        durability=options["durability"],
+        grace=options["grace"],
+        keep_ended=options["keep_ended"],
+        keep=options["keep"],
+        key_seconds=options["key_ttl"],
+        simulate_unknown_activities=simulate,
+    ).checked()
+    catalogue = ActivityCatalogue.of(*options["activities"], defaults=[builtins])
+    known = None if simulate else catalogue.names()
+    flows = [checked_flow(path, known) for path in flow_files(options["flows"])]
+    described = describe_server(server)
+    lifecycle = AppLifecycle()
+    app = create_app(
+        settings,
+        web_settings=WebSettings(
+            backend=described.backend, server=described.server, wait_limit=options["wait_limit"]
+        ),
+        activities=list(catalogue),
+        flows=flows,
+        lifecycle=lifecycle,
+    )
+
+    def announce(line: str) -> None:
+        click.echo("\n".join([line, *_hints(line, lifecycle.registered)]))
+        sys.stdout.flush()
+
+    sys.exit(serve_app(app, server, lifecycle, announce))
+
+
+def _hints(line: str, registered: Sequence[str]) -> list[str]:
+    url = re.search(r"https?://\S+", line)
+    if url is None or not registered:
+        return []
+    body = f'{{"flow_id": "{registered[0]}", "context": {{"user_id": "tester"}}}}'
+    return [
+        "Try:",
+        f"  curl -X POST {url[0]}/flows/execute -H 'Content-Type: application/json' -d '{body}'",
+        f"  open {url[0]}/docs",
+    ]
