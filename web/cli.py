@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
+from web.commands.executions import executions
 from web.commands.flows import run, validate
 from web.commands.serve import serve
 
@@ -14,5 +15,5 @@ def main() -> None:
     """Flow orchestration with a REST API and clean cancellation."""
 
 
-for command in (serve, run, validate):
+for command in (serve, run, validate, executions):
     main.add_command(command)

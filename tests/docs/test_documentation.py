@@ -72,6 +72,24 @@ def test_every_flag_of_serve_is_documented_with_its_variable(option: click.Param
     assert f"| `{flag}` | `{variable}` |" in DOCS["operations"]
 
 
+def commands_of(group: click.Command) -> list[click.Command]:
+    assert isinstance(group, click.Group)
+    return list(group.commands.values())
+
+
+@pytest.mark.parametrize(
+    "command", commands_of(main.commands["executions"]), ids=lambda command: command.name
+)
+def test_every_command_about_executions_is_documented_with_its_options(
+    command: click.Command,
+) -> None:
+    assert re.search(rf"`{command.name}( ID)?`", DOCS["operations"])
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name not in {"help", "interval"}:
+            for flag in [*option.opts, *option.secondary_opts]:
+                assert flag in DOCS["operations"], flag
+
+
 @pytest.mark.parametrize("code", sorted(set(re.findall(r"\b[a-z]+_[a-z_]+\b", validation.__doc__))))
 def test_every_code_of_a_problem_is_documented(code: str) -> None:
     assert f"`{code}`" in DOCS["language"]

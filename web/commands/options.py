@@ -76,6 +76,10 @@ grace_option = click.option(
     help="Seconds that cancelled tasks, and all work when the server stops, have to end.",
 )
 
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write JSON, for programs that read it."
+)
+
 
 def read_json(given: str | None, name: str) -> Any:
     """Return the value of an option: JSON, or with an @ before it the file that has it.

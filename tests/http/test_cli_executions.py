@@ -1,0 +1,398 @@
+"""`flowmgr executions`, on real servers."""
+
+from __future__ import annotations
+
+import getpass
+import http.server
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import pytest
+from click.testing import CliRunner
+
+from tests.support.flowmgr_server import (
+    Served,
+    chain,
+    flow,
+    new_id,
+    serving,
+    task,
+    wait_for_file,
+)
+from tests.support.server_process import PATIENCE, ROOT
+from web.cli import main
+
+
+class Ran(NamedTuple):
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+Executions = Callable[..., Ran]
+
+
+@pytest.fixture
+def executions(served: Served) -> Executions:
+    """Runs `flowmgr executions` on the server."""
+
+    def run(*args: str, typed: str = "") -> Ran:
+        return run_at(served.process.url, *args, typed=typed)
+
+    return run
+
+
+def run_at(url: str, *args: str, typed: str = "") -> Ran:
+    ran = CliRunner().invoke(main, ["executions", *args], input=typed, env={"FLOWMGR_URL": url})
+    assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
+    return Ran(ran.exit_code, ran.stdout, ran.stderr)
+
+
+def refused(ran: Ran, code: int) -> str:
+    """Check that a command was refused in one line; return it."""
+    assert (ran.code, ran.out) == (code, ""), ran
+    (line,) = ran.err.splitlines()
+    assert line.startswith("flowmgr: ")
+    return line
+
+
+# Looking.
+
+
+def test_executions_are_listed_for_people_and_for_programs(served, executions):
+    flow_id = served.register(chain("succeed"))
+    one, two = (served.execute(flow_id, metadata={"n": n}) for n in (1, 2))
+    listed = executions("list", "--flow", flow_id)
+    assert listed.code == 0
+    header, first, second = listed.out.splitlines()
+    assert header.split() == ["EXECUTION", "FLOW", "STATUS", "STARTED", "SECONDS", "METADATA"]
+    assert [line.split()[0] for line in (first, second)] == [
+        two["execution_id"],
+        one["execution_id"],
+    ]
+    assert first.split()[1:4] == [flow_id, "v1", "completed"]
+    assert first.rstrip().endswith("n=2")
+    shown = executions("list", "--flow", flow_id, "--json").json
+    assert shown == served.get("/executions", flow_id=flow_id).json()["items"]
+
+
+def test_the_list_can_be_filtered_and_limited(served, executions):
+    flow_id, tag = served.register(chain("succeed")), new_id("tag")
+    failing = served.register(chain("fail"))
+    started = [served.execute(flow_id, metadata={"tag": tag, "n": n}) for n in range(5)]
+    failed = served.execute(failing, metadata={"tag": tag, "n": 9})
+    newest_first = [each["execution_id"] for each in [failed, *started[::-1]]]
+
+    def found(*options: str) -> list[str]:
+        listed = executions("list", "--metadata", f"tag={tag}", "--json", *options).json
+        return [each["execution_id"] for each in listed]
+
+    assert found() == newest_first
+    assert found("--limit", "2") == newest_first[:2]
+    assert found("--status", "failed") == found("--failures") == newest_first[:1]
+    assert found("--no-failures") == newest_first[1:]
+    assert found("--metadata", "n=3") == [started[3]["execution_id"]]
+    assert found("--flow", flow_id, "--flow-version", "1") == newest_first[1:]
+    assert found("--started-after", started[4]["start_time"]) == newest_first[:2]
+    assert found("--started-after", "1h", "--started-before", "0.001s") == newest_first
+    assert found("--started-before", "1h") == found("--ended-before", "30d") == []
+    nothing = executions("list", "--metadata", f"tag={tag}", "--status", "paused")
+    assert nothing == Ran(0, "", "no execution matches\n")
+
+
+def test_a_list_longer_than_a_page_is_listed_whole(served, executions, monkeypatch):
+    monkeypatch.setattr("web.commands.client.PAGE", 2)
+    flow_id = served.register(chain("succeed"))
+    started = [served.execute(flow_id)["execution_id"] for _ in range(5)]
+    for limit, wanted in ((20, 5), (5, 5), (4, 4), (3, 3)):
+        shown = executions("list", "--flow", flow_id, "--limit", str(limit), "--json").json
+        assert [each["execution_id"] for each in shown] == started[::-1][:wanted]
+
+
+def test_an_execution_is_shown_with_all_that_people_want_to_know(served, executions):
+    execution = served.execute(served.register(chain("succeed", "fail")), {"a": "x" * 500})
+    execution_id = execution["execution_id"]
+    shown = executions("show", execution_id).out
+    for wanted in (
+        execution_id,
+        execution["flow_id"],
+        "failed",
+        "fail: ValueError: asked to fail",
+        "succeeded",
+        "characters, see --json",
+    ):
+        assert wanted in shown
+    assert executions("show", execution_id, "--json").json == execution
+
+
+def test_showing_can_wait_for_the_end(served, executions, files):
+    execution_id = served.start(served.register(chain("hold")), files)
+    assert "running" in executions("show", execution_id, "--wait", "0.1").out
+    Path(files["release"]).touch()
+    assert executions("show", execution_id, "--wait", "10", "--json").json["status"] == "completed"
+
+
+def test_the_history_is_shown_whole(served, executions, monkeypatch):
+    monkeypatch.setattr("web.commands.client.PAGE", 2)
+    execution_id = served.run(chain("succeed", "fail"))["execution_id"]
+    events = served.events(execution_id)
+    assert executions("events", execution_id, "--json").json == events
+    lines = executions("events", execution_id).out.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == [str(each["seq"]) for each in events]
+    for line, event in zip(lines, events, strict=True):
+        assert event["type"] in line
+    assert "task=fail" in lines[-1]
+
+
+def test_what_a_terminal_would_act_upon_is_not_written(served, executions):
+    flow_id = served.register(chain("succeed"))
+    metadata = {"k\x1b[2J": "\x1b]0;title\x07", "n": "\r\n"}
+    execution_id = served.execute(flow_id, metadata=metadata)["execution_id"]
+    for shown in (
+        executions("list", "--flow", flow_id),
+        executions("show", execution_id),
+        executions("events", execution_id),
+    ):
+        assert shown.code == 0
+        assert not {"\x1b", "\x07", "\r"} & set(shown.out)
+
+
+# Changing one.
+
+
+def test_an_execution_is_paused_resumed_and_cancelled(served, executions, files):
+    execution_id = served.start(served.register(chain("hold", "stay")), files)
+    who = ("--by", "ada", "--reason", "lunch")
+    paused = executions("pause", execution_id, *who)
+    assert paused == Ran(0, f"{execution_id} is paused, at task hold\n", "")
+    resumed = executions("resume", execution_id, "--json")
+    assert resumed.json["status"] == "running"
+    Path(files["release"]).touch()
+    wait_for_file(Path(files["started"]))
+    cancelled = executions("cancel", execution_id, "--wait", "10", *who)
+    assert cancelled.out == f"{execution_id} is cancelled\n"
+    events = {each["type"]: each for each in served.events(execution_id)}
+    for kind in ("ExecutionPaused", "CancelRequested"):
+        assert (events[kind]["by"], events[kind]["reason"]) == ("ada", "lunch")
+    assert events["ExecutionResumed"]["by"] == getpass.getuser()
+
+
+def test_a_failed_execution_is_retried_skipped_and_run_again(served, executions, tmp_path):
+    bare = flow(task("do", "fail"))
+    execution_id = served.run(bare)["execution_id"]
+    assert executions("retry", execution_id, "--wait", "5").out == f"{execution_id} is failed\n"
+    served.register(bare | {"tasks": [task("do", "keys")]})
+    result = tmp_path / "result.json"
+    result.write_text('{"by": "hand"}')
+    skipped = executions("skip", execution_id, "--task", "do", "--result", f"@{result}", "--json")
+    assert skipped.json["context"]["do_result"] == {"by": "hand"}
+    options = ("--task", "do", "--version", "2", "--context", '{"b": 1}', "--wait", "5")
+    again = executions("rerun", execution_id, *options, "--json").json
+    assert (again["status"], again["rerun_of"]) == ("completed", execution_id)
+    assert again["context"]["do_result"] == ["b"]
+    assert (again["flow_version"], again["status"]) == (2, "completed")
+    told = executions("rerun", execution_id, "--version", "2", "--wait", "5").out
+    assert f" repeats {execution_id} and is completed" in told
+
+
+def test_an_execution_is_deleted(served, executions):
+    execution_id = served.run(chain("succeed"))["execution_id"]
+    assert executions("delete", execution_id) == Ran(0, f"{execution_id} is deleted\n", "")
+    assert execution_id in refused(executions("show", execution_id), 1)
+
+
+# Changing many.
+
+
+@pytest.fixture
+def batch(served: Served, files: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Executions that stay until they are cancelled, and what their metadata has."""
+    tag, flow_id = f"tag={new_id()}", served.register(chain("stay"))
+    metadata = {"tag": tag.removeprefix("tag=")}
+    yield tag, [served.start(flow_id, files, metadata=metadata) for _ in range(3)]
+    run_at(served.process.url, "cancel", "--metadata", tag, "--yes")
+
+
+def test_many_are_cancelled_after_a_question(served, executions, batch):
+    tag, started = batch
+    chosen = ("cancel", "--metadata", tag, "--reason", "all of them")
+    dry = executions(*chosen, "--dry-run")
+    assert dry.out.splitlines() == [*started[::-1], "3 executions would be cancelled"]
+    for typed in ("", "n\n"):
+        ran = executions(*chosen, typed=typed)
+        assert (ran.code, ran.out) == (1, "")
+        assert "Cancel 3 executions?" in ran.err
+        assert "nothing was done" in ran.err
+    assert {served.get(f"/executions/{each}").json()["status"] for each in started} == {"running"}
+    ran = executions(*chosen, typed="y\n")
+    assert (ran.code, ran.out) == (0, "3 of 3 executions cancelled\n")
+    for execution_id in started:
+        ended = served.ended(execution_id)
+        assert ended["cancellation"]["reason"] == "all of them"
+        assert ended["cancellation"]["by"] == getpass.getuser()
+
+
+def test_many_are_deleted_without_a_question_if_that_is_said(served, executions, batch):
+    tag, started = batch
+    executions("cancel", "--metadata", tag, "--yes")
+    for execution_id in started:
+        served.ended(execution_id)
+    report = executions("delete", "--metadata", tag, "--yes", "--json").json
+    assert (report["done"], report["items"]) == (3, started[::-1])
+    ran = executions("retry", "--metadata", tag)
+    assert ran == Ran(0, "0 of 0 executions retried\n", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["cancel"], "say which"),
+        (["delete", "--yes"], "say which"),
+        (["retry", "x", "--status", "failed"], "say which"),
+        (["cancel", "x", "--dry-run"], "--dry-run goes with filters"),
+        (["cancel", "--status", "running", "--wait", "1"], "--wait goes with an ID"),
+        (["retry", "--status", "failed", "--version", "2"], "--version goes with an ID"),
+        (["pause"], "Missing argument"),
+        (["pause", "x", "--wait", "nan"], "not a number of seconds"),
+        (["list", "--status", "done"], "'done' is not one of"),
+        (["list", "--metadata", "x"], "'x' is not NAME=VALUE"),
+        (["list", "--started-after", "5y"], "'5y' is no time such as 30d"),
+        (["list", "--limit", "0"], "0 is not in the range"),
+        (["list", "--watch", "--json"], "give one of them"),
+        (["stop", "x"], "No such command"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_asked(args, says):
+    ran = run_at("http://127.0.0.1:1", *args)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in " ".join(ran.err.replace("│", " ").split())
+
+
+# What goes wrong.
+
+
+def test_a_problem_is_told_in_one_line(served, executions):
+    completed = served.run(chain("succeed"))["execution_id"]
+    for args, says in (
+        (["show", "nothing"], "'nothing' was not found"),
+        (["show", "a/b?c#d"], "a/b?c#d"),
+        (["pause", completed], "only running executions can be paused"),
+        (["retry", "nothing"], "'nothing' was not found"),
+        (["rerun", completed, "--task", "x\ny"], "There is no task"),
+        (["list", "--started-after", "2026-01-31 12:00"], "a time with its offset"),
+        (["pause", completed, "--reason", "x" * 1001], "1000 characters"),
+    ):
+        assert says in refused(executions(*args), 1)
+    said = refused(executions("skip", completed, "--result", "{"), 2)
+    assert "not JSON" in said
+    assert "cannot be read" in refused(executions("skip", completed, "--result", "@/none"), 2)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "nonsense", "http://", "ftp://x", "http://[x"]
+)
+def test_a_server_that_is_not_there_is_told_in_one_line(url):
+    for args in (["list"], ["show", "x"], ["cancel", "--status", "running", "--yes"]):
+        said = refused(run_at(url, *args), 2)
+        assert url in said
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"detail": 1}', b"", b'{"items": 1'])
+def test_a_server_of_something_else_is_told_in_one_line(body):
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json" if body else "text/html")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            assert "is no server of flowmgr" in refused(run_at(url, "list"), 2)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+# Watching.
+
+
+def test_watching_shows_what_changes_until_it_is_interrupted(served, files):
+    flow_id = served.register(chain("hold"))
+    execution_id = served.start(flow_id, files)
+    with Terminal("list", "--flow", flow_id, "--watch", "--interval", "0.1", served=served) as seen:
+        seen.until(execution_id, "running")
+        Path(files["release"]).touch()
+        seen.until("completed")
+        seen.process.send_signal(signal.SIGINT)
+        assert seen.process.wait(PATIENCE) == 0
+    assert "Traceback" not in seen.text
+
+
+def test_watching_goes_on_when_the_server_is_started_again(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    options = ("--journal", f"sqlite:{tmp_path}/flowmgr.db", "--port", port)
+    with serving("asyncio", *options, is_killed=True) as served:
+        first = served.run(chain("succeed"))["execution_id"]
+        seen = Terminal("list", "--watch", "--interval", "0.1", served=served)
+        seen.until(first)
+    with seen:
+        seen.until("the server does not answer")
+        with serving("asyncio", *options) as served:
+            second = served.run(chain("succeed"))["execution_id"]
+            seen.until(second)
+            seen.process.send_signal(signal.SIGINT)
+            assert seen.process.wait(PATIENCE) == 0
+
+
+class Terminal:
+    """A command on a terminal, and what it has written there."""
+
+    def __init__(self, *args: str, served: Served) -> None:
+        self._master, slave = pty.openpty()
+        env = os.environ | {"FLOWMGR_URL": served.process.url, "COLUMNS": "150", "TERM": "xterm"}
+        command = [sys.executable, "-m", "web", "executions", *args]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdin=slave, stdout=slave, stderr=slave
+        )
+        os.close(slave)
+        self.text = ""
+
+    def until(self, *wanted: str) -> None:
+        """Read until all that is *wanted* has been written."""
+        deadline = time.monotonic() + PATIENCE
+        while not all(each in self.text for each in wanted):
+            assert time.monotonic() < deadline, self.text[-2000:]
+            self.text += os.read(self._master, 65536).decode(errors="replace")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)

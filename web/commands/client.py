@@ -1,0 +1,149 @@
+"""A server as the command line asks it, over HTTP."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import httpx
+import rich_click as click
+
+from web.commands.errors import NOT_FINE, REFUSED, refuse, tells_errors
+
+PATIENCE: Final = 30.0
+"""Seconds that a server may take to answer, beside what it is asked to wait."""
+
+PAGE: Final = 1000
+
+_MARKS: Final = {"items", "execution_id", "action"}
+"""Fields of which everything that is asked for here has one: a list, an execution, a report."""
+
+
+class AnswerError(Exception):
+    """A server has not done what it was asked; the message says why, in one line.
+
+    Attributes:
+        exit_code: how the command is to end.
+    """
+
+    exit_code = NOT_FINE
+
+
+class UnreachableError(AnswerError):
+    """No server of flowmgr answers there."""
+
+    exit_code = REFUSED
+
+
+class Server:
+    """A server of flowmgr.
+
+    Every method that asks it raises UnreachableError if it does not answer, and AnswerError if it
+    answers that it will not do what it is asked.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        try:
+            self._client = httpx.Client(base_url=url)
+        except httpx.InvalidURL as error:
+            msg = f"{url!r} is no URL of a server: {error}"
+            raise UnreachableError(msg) from error
+
+    def __enter__(self) -> Self:
+        self._client.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Return what is at a path."""
+        return self._ask("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any], wait: float | None = None) -> Any:
+        """Ask for something, and wait *wait* seconds for the end of the execution."""
+        headers = {} if wait is None else {"Prefer": f"wait={wait:f}"}
+        return self._ask("POST", path, json=body, headers=headers, wait=wait or 0)
+
+    def delete(self, path: str, **params: Any) -> None:
+        """Delete what is at a path."""
+        self._ask("DELETE", path, params=params)
+
+    def items(self, path: str, limit: int | None, **params: Any) -> Iterator[dict[str, Any]]:
+        """Yield what is in a list, page by page, at most *limit* items."""
+        cursor = None
+        while limit is None or limit > 0:
+            size = PAGE if limit is None else min(limit, PAGE)
+            page = self.get(path, **params, limit=size, cursor=cursor)
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            limit = None if limit is None else limit - len(page["items"])
+            if cursor is None:
+                return
+
+    def _ask(self, method: str, path: str, *, wait: float = 0, **more: Any) -> Any:
+        params = {
+            name: value for name, value in more.pop("params", {}).items() if value is not None
+        }
+        try:
+            answer = self._client.request(
+                method, path, params=params, timeout=PATIENCE + wait, **more
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            msg = (
+                f"no server answers at {self._url} ({error}); start one with 'flowmgr serve', or "
+                "say where it is with --url"
+            )
+            raise UnreachableError(msg) from error
+        return self._read(answer)
+
+    def _read(self, answer: httpx.Response) -> Any:
+        kind = answer.headers.get("content-type", "").partition(";")[0]
+        try:
+            if answer.status_code == httpx.codes.NO_CONTENT:
+                return None
+            if answer.is_success and not _MARKS.isdisjoint(answer.json()):
+                return answer.json()
+            if kind == "application/problem+json":
+                raise AnswerError(str(answer.json()["detail"]))
+        except (ValueError, KeyError, TypeError):
+            pass
+        msg = (
+            f"what answers at {self._url} is no server of flowmgr (status {answer.status_code}, "
+            f"{kind or 'no content type'}); say where it is with --url"
+        )
+        raise UnreachableError(msg)
+
+
+def path_of(execution_id: str, *more: str) -> str:
+    """Return the path of an execution, or of something of it."""
+    return "/".join(["/executions", quote(execution_id, safe=""), *more])
+
+
+def asks_server(command: Callable[..., None]) -> Callable[..., None]:
+    """Have *command* take `--url` and get the server there as its first argument.
+
+    What goes wrong is told in one line.
+    """
+
+    @click.option(
+        "--url",
+        default="http://127.0.0.1:8000",
+        envvar="FLOWMGR_URL",
+        show_default=True,
+        show_envvar=True,
+        help="Where the server is.",
+    )
+    @tells_errors
+    @functools.wraps(command)
+    def asking(*args: Any, url: str, **options: Any) -> None:
+        try:
+            with Server(url) as server:
+                command(server, *args, **options)
+        except AnswerError as error:
+            refuse(" ".join(str(error).split()), error.exit_code)
+
+    return asking
