@@ -37,7 +37,7 @@ async def test_a_sound_journal_has_no_problems(path):
         await fill(store)
         report = await anyio.to_thread.run_sync(check, path)
         assert report.is_ok
-        assert (report.executions, report.batches, report.quarantined) == (2, 3, 0)
+        assert (report.executions, report.batches, report.quarantined) == (2, 3, ())
     assert check(path).problems == ()
 
 
@@ -71,6 +71,20 @@ async def test_a_check_names_what_is_wrong(path, change, what):
         connection.execute(change)
     report = check(path)
     assert any(what in problem for problem in report.problems), report.problems
+
+
+async def test_a_check_names_what_was_known_to_be_damaged_before(path):
+    async with open_sqlite(path) as store:
+        await fill(store)
+    with tampered(path) as connection:
+        connection.execute("UPDATE event SET events = x'5b5d' WHERE execution = 2")
+    async with open_sqlite(path) as store:
+        with pytest.raises(ExecutionDamagedError):
+            await store.read_events("e2", 0, EVERYTHING)
+    report = check(path)
+    assert report.problems == ()
+    [known] = report.quarantined
+    assert known.startswith("execution e2: ")
 
 
 async def test_a_check_misses_what_the_position_file_knows_of(path):

@@ -40,7 +40,7 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         path: the database.
         problems: what is wrong, each in a sentence; nothing if all is well.
-        quarantined: executions whose damage was known before.
+        quarantined: executions whose damage was known before, each in a sentence.
         executions: how many there are.
         batches: how many rows of events there are.
         position: how far the database has come.
@@ -48,7 +48,7 @@ class Report(msgspec.Struct, frozen=True):
 
     path: str
     problems: tuple[str, ...]
-    quarantined: int
+    quarantined: tuple[str, ...]
     executions: int
     batches: int
     position: int
@@ -114,7 +114,7 @@ def check(path: Path) -> Report:
     return Report(
         str(path),
         tuple(problems),
-        findings.quarantined,
+        tuple(f"execution {name}: {why}" for name, why in findings.quarantined.items()),
         findings.executions_read,
         findings.batches_read,
         journal.position,

@@ -39,7 +39,7 @@ class Findings(msgspec.Struct):
         names: the ids of these, as far as they can be relied on.
         others: what is wrong with rows of flows and keys, and of the database as a whole.
         is_metadata_wrong: whether what executions can be looked up by is not what they have.
-        quarantined: how many executions had been found damaged before.
+        quarantined: the ids of executions that had been found damaged before, with why.
         executions_read: how many executions there are, and `batches_read` of events.
     """
 
@@ -48,7 +48,7 @@ class Findings(msgspec.Struct):
     names: dict[int, str] = {}
     others: list[str] = []
     is_metadata_wrong: bool = False
-    quarantined: int = 0
+    quarantined: dict[str, str] = {}
     executions_read: int = 0
     batches_read: int = 0
 
@@ -97,7 +97,8 @@ def _verify_executions(
             continue
         if row.summary.metadata:
             metadata += sum(map(hash, metadata_rows(row.summary)))
-        findings.quarantined += row.damage is not None
+        if row.damage is not None:
+            findings.quarantined[row.summary.execution_id] = row.damage
     # A sum of hashes is the same whatever the order, and takes no memory.
     found = sum(map(hash, connection.execute(READ["all_metadata"])))
     findings.is_metadata_wrong = found != metadata
