@@ -90,6 +90,13 @@ def test_every_command_about_executions_is_documented_with_its_options(
                 assert flag in DOCS["operations"], flag
 
 
+@pytest.mark.parametrize(
+    "command", commands_of(main.commands["journal"]), ids=lambda command: command.name
+)
+def test_every_command_about_journals_is_documented(command: click.Command) -> None:
+    assert f"flowmgr journal {command.name} " in DOCS["operations"]
+
+
 @pytest.mark.parametrize("code", sorted(set(re.findall(r"\b[a-z]+_[a-z_]+\b", validation.__doc__))))
 def test_every_code_of_a_problem_is_documented(code: str) -> None:
     assert f"`{code}`" in DOCS["language"]
