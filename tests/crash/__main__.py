@@ -25,6 +25,7 @@ from tests.crash.campaign import Campaign, Report
 from tests.crash.lives import Life, by_chance, to_point
 from tests.crash.points import FIRST, POINTS
 from tests.crash.processes import Servers
+from tests.crash.server import Order
 
 BACKENDS = ("asyncio", "trio")
 POINTS_PER_DATABASE = 10
@@ -72,7 +73,7 @@ def run(chunk: Chunk) -> tuple[Chunk, Report, Path]:
     """Run a chunk in a directory of its own."""
     directory = Path(tempfile.mkdtemp(prefix=f"crash-{chunk.number}-"))
     with Servers() as servers:
-        campaign = Campaign(servers, directory, chunk.backend, chunk.seed)
+        campaign = Campaign(servers, Order(str(directory), chunk.backend, seed=chunk.seed))
         return chunk, campaign.run(chunk.lives()), directory
 
 

@@ -73,6 +73,12 @@ class RefusedError(Exception):
 class Campaign:
     """Runs servers on the database in a directory.
 
+    Args:
+        servers: what starts them.
+        order: how they are started, but for the points at which they kill themselves.
+        flows: the only ones that clients start; any if there are none.
+        patience: seconds in which every execution has to end after the last restart.
+
     Attributes:
         report: what has come of it.
         ledger: what clients were told.
@@ -82,22 +88,19 @@ class Campaign:
     def __init__(
         self,
         servers: Servers,
-        directory: Path,
-        backend: str,
-        seed: int,
+        order: Order,
         *,
-        mutant: str | None = None,
         flows: Sequence[str] = (),
         patience: float = PATIENCE,
     ) -> None:
         self.report = Report()
         self.ledger = Ledger()
         self._servers = servers
-        self._directory = directory
-        self._order = Order(str(directory), backend, mutant=mutant, seed=seed)
+        self._directory = Path(order.directory)
+        self._order = order
         self._patience = patience
         self._address = Address(min(patience, TIMEOUT))
-        self._load = Load(self._address, self.ledger, seed, flows)
+        self._load = Load(self._address, self.ledger, order.seed, flows)
         self.client = Client(self._address)
         self._marks = 0
 

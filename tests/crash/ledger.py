@@ -93,8 +93,3 @@ class Ledger:
         """How many requests did what they asked for."""
         with self._lock:
             return sum(n for what, n in self.counts.items() if what.endswith(" ok"))
-
-    def share_answered(self) -> float:
-        """Return which share of the requests was answered, whatever the answer."""
-        lost = sum(n for what, n in self.counts.items() if what.endswith(" lost"))
-        return 1 - lost / max(1, self.counts.total())

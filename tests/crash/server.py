@@ -56,6 +56,7 @@ class Order(msgspec.Struct, frozen=True):
         mutant: the deliberate bug that it has; None for none.
         checkpoint_bytes: what is written, by the journal's estimate, between two checkpoints.
         seed: of what it chooses by chance.
+        durability: full or relaxed.
     """
 
     directory: str
@@ -66,6 +67,7 @@ class Order(msgspec.Struct, frozen=True):
     mutant: str | None = None
     checkpoint_bytes: int = 256 * 1024
     seed: int = 0
+    durability: str = "full"
 
 
 def serve(order: Order) -> None:
@@ -85,6 +87,7 @@ def serve(order: Order) -> None:
             f"--port={order.port}",
             f"--backend={order.backend}",
             f"--journal=sqlite:{directory / 'flowmgr.db'}",
+            f"--durability={order.durability}",
             f"--activities={activities.__name__}",
             "--grace=2",
         ]

@@ -11,6 +11,7 @@ from tests.crash.campaign import Campaign
 from tests.crash.lives import to_point, under_load
 from tests.crash.mutants import MUTANTS
 from tests.crash.processes import Servers
+from tests.crash.server import Order
 
 PATIENCE = 1.5
 """Seconds in which everything has to end; that something does not is what is to be found."""
@@ -19,9 +20,8 @@ PATIENCE = 1.5
 @pytest.mark.parametrize("name", [name for name in MUTANTS if "poison" not in MUTANTS[name].rules])
 def test_the_checker_finds_that(servers: Servers, tmp_path: Path, name: str) -> None:
     mutant, chance = MUTANTS[name], random.Random(name)
-    campaign = Campaign(
-        servers, tmp_path, "asyncio", 1, mutant=name, flows=mutant.flows, patience=PATIENCE
-    )
+    order = Order(str(tmp_path), "asyncio", mutant=name, seed=1)
+    campaign = Campaign(servers, order, flows=mutant.flows, patience=PATIENCE)
     lives = [under_load(chance)] * 3
     if mutant.point is not None:
         lives = [life for life in lives for life in (life, to_point(mutant.point, chance))]

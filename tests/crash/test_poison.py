@@ -12,6 +12,7 @@ from tests.crash.campaign import Campaign, RefusedError
 from tests.crash.client import LostError
 from tests.crash.flows import HOLD, POISON_ONCE
 from tests.crash.processes import KILLED, Server, Servers
+from tests.crash.server import Order
 from tests.crash.test_crash import BACKENDS, assert_kept
 
 KILLS = 5
@@ -82,7 +83,7 @@ class Poisoned(Campaign):
 def test_a_poison_is_quarantined_and_the_others_complete(
     servers: Servers, tmp_path: Path, backend: str
 ) -> None:
-    campaign = Poisoned(servers, tmp_path, backend, seed=1)
+    campaign = Poisoned(servers, Order(str(tmp_path), backend))
     campaign.begin(tmp_path / "antidote")
     server = campaign.survive(2 * KILLS)
     assert server is not None
@@ -99,7 +100,7 @@ def test_a_poison_is_quarantined_and_the_others_complete(
 def test_without_a_count_that_is_recorded_before_the_poison_would_kill_for_ever(
     servers: Servers, tmp_path: Path
 ) -> None:
-    mutant = "recoveries are not counted"
-    campaign = Poisoned(servers, tmp_path, "asyncio", seed=1, mutant=mutant)
+    order = Order(str(tmp_path), "asyncio", mutant="recoveries are not counted")
+    campaign = Poisoned(servers, order)
     campaign.begin(tmp_path / "antidote")
     assert campaign.survive(2 * KILLS) is None
