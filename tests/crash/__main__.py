@@ -21,10 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.crash.campaign import Campaign, Report
+from tests.crash.campaign import Campaign
 from tests.crash.lives import Life, by_chance, to_point
 from tests.crash.points import FIRST, POINTS
 from tests.crash.processes import Servers
+from tests.crash.report import Report
 from tests.crash.server import Order
 
 BACKENDS = ("asyncio", "trio")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from tests.crash.client import TIMEOUT, Address, Client, LostError, NoAnswerErro
 from tests.crash.effects import Effects
 from tests.crash.flows import FLOWS
 from tests.crash.ledger import Ledger
-from tests.crash.lives import LIFE, Life
+from tests.crash.lives import LIFE, POINT_SECONDS, Life
 from tests.crash.load import Load
 from tests.crash.points import FIRST
 from tests.crash.processes import KILLED, Server, Servers
+from tests.crash.report import Report
 from tests.crash.rows import Database
 from tests.crash.server import Order
 
@@ -36,34 +36,15 @@ UNPREPARED = -signal.SIGTERM
 
 UNFINISHED = ("running", "cancelling", "paused", "quarantined")
 
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.005
 
 STOP_SECONDS = 10.0
 
 SIGNS = ("Traceback", "bug in flowmgr", "damaged", "made again", "abandoned")
 """What the log never says, however a server ends."""
 
-HEALED = 0.1
-"""Seconds of load on the last server."""
-
-
-class Report(msgspec.Struct):
-    """What a campaign has come to.
-
-    Attributes:
-        order: what killed each server: a point, or "by chance".
-        violations: promises that were broken.
-        counts: what there was, to see that the campaign has not passed for want of anything.
-    """
-
-    order: list[str] = []
-    violations: list[Violation] = []
-    counts: Counter[str] = msgspec.field(default_factory=Counter)
-
-    @property
-    def kills(self) -> Counter[str]:
-        """How many servers were killed, by what killed them."""
-        return Counter(self.order)
+ANSWERS = 30
+"""What clients are told by the last server, before it may end what there is."""
 
 
 class RefusedError(Exception):
@@ -166,7 +147,7 @@ class Campaign:
     def _try_again(self, life: Life) -> None:
         """Come to a point that needs something to go on, when something does."""
         for _ in range(TRIES):
-            self._live(Life(LIFE))
+            self._live(Life(0.0, answers=ANSWERS))
             if self._live(life):
                 return
 
@@ -174,10 +155,13 @@ class Campaign:
         """Run a server to its end; return whether that came as it should."""
         began = time.monotonic()
         server = self.start(life)
-        if life.point is not None or life.seconds > LIFE / 2:
+        if life.point is not None or life.answers is not None or life.seconds > LIFE / 2:
             port = server.port()
             if port is not None:
                 self._address.move(port)
+        if life.answers is not None:
+            self._wait_for_answers(server, life.answers)
+            began = time.monotonic()
 
         def status_at(seconds: float) -> int | None:
             return server.status(max(0.0, began + seconds - time.monotonic()))
@@ -194,6 +178,13 @@ class Campaign:
             raise RefusedError(f"ended with {status}: {self._last_words()}")
         return self._count(life, status)
 
+    def _wait_for_answers(self, server: Server, count: int) -> None:
+        """Wait until clients have been told so much, or never will be."""
+        enough, until = self.ledger.done + count, time.monotonic() + POINT_SECONDS
+        while self.ledger.done < enough and time.monotonic() < until:
+            if server.status(LOOK_SECONDS) is not None:
+                return
+
     def _count(self, life: Life, status: int) -> bool:
         marks = self._directory / "marks"
         reached = marks.read_text().splitlines()[self._marks :] if marks.exists() else []
@@ -209,12 +200,16 @@ class Campaign:
 
     # The end.
 
-    def conclude(self) -> Shown:
-        """Let a last server bring everything to its end, and return what it shows then."""
+    def conclude(self, answers: int = ANSWERS) -> Shown:
+        """Let a last server bring everything to its end, and return what it shows then.
+
+        Args:
+            answers: what clients are told before they stop.
+        """
         server = self.start()
         self.listen(server)
         done = self.ledger.done
-        time.sleep(HEALED)
+        self._wait_for_answers(server, answers)
         self._load.stop()
         self.report.counts["healed"] = self.ledger.done - done
         self._drain()

@@ -18,16 +18,18 @@ class Life(NamedTuple):
     """How a server is to end.
 
     Attributes:
-        seconds: when it is killed, after its start.
+        seconds: when it is killed.
         point: where it is to kill itself before; None for nowhere.
         hit: how often it comes there.
         stopped_after: seconds after which it is told to stop; None for never.
+        answers: what clients have to be told before the seconds begin; None if they begin with it.
     """
 
     seconds: float
     point: str | None = None
     hit: int = 1
     stopped_after: float | None = None
+    answers: int | None = None
 
 
 def by_chance(chance: random.Random) -> Life:
@@ -37,11 +39,12 @@ def by_chance(chance: random.Random) -> Life:
 
 
 def under_load(chance: random.Random) -> Life:
-    """Return a life that is long enough for clients to have started something."""
-    return Life(chance.uniform(LIFE, 2 * LIFE))
+    """Return a life that ends while clients wait for answers, and have had some."""
+    return Life(chance.uniform(0, LIFE / 10), answers=chance.randint(5, 50))
 
 
 def to_point(point: str, chance: random.Random) -> Life:
     """Return a life that ends at a crash point."""
-    stopped_after = chance.uniform(0.05, LIFE) if point in CLOSING else None
-    return Life(POINT_SECONDS, point, chance.randint(1, POINTS[point].most), stopped_after)
+    if point in CLOSING:
+        return Life(POINT_SECONDS, point, stopped_after=0.0, answers=chance.randint(1, 20))
+    return Life(POINT_SECONDS, point, chance.randint(1, POINTS[point].most))

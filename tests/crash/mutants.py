@@ -71,7 +71,7 @@ def _lose_answers() -> None:
     deliver = Writer._deliver
 
     def losing(writer: Writer, answers: Sequence[Answer]) -> None:
-        deliver(writer, [answer for answer in answers if next(count) % 100])
+        deliver(writer, [answer for answer in answers if next(count) % 30])
 
     replace(Writer, "_deliver", losing)
 

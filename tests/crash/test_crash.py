@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.campaign import Campaign, Report
+from tests.crash.campaign import Campaign
 from tests.crash.lives import by_chance, to_point, under_load
 from tests.crash.points import GROUPS
 from tests.crash.processes import Servers
+from tests.crash.report import Report
 from tests.crash.server import Order
 
 BACKENDS = ("asyncio", "trio")

@@ -26,4 +26,5 @@ def test_the_checker_finds_that(servers: Servers, tmp_path: Path, name: str) -> 
     if mutant.point is not None:
         lives = [life for life in lives for life in (life, to_point(mutant.point, chance))]
     report = campaign.run(lives)
-    assert {violation.rule for violation in report.violations} & mutant.rules
+    found = {violation.rule for violation in report.violations}
+    assert found & mutant.rules, report.violations[:5]
