@@ -1,6 +1,6 @@
 """The long campaign: many databases one after the other, and as many kills as are asked for.
 
-Usage: python -m tests.crash [--kills N] [--seconds S] [--seed X] [--jobs J]
+Usage: python -m tests.crash [--kills N] [--seconds S] [--seed X] [--jobs J] [--mutant M]
 
 Ends at the first promise that is broken, with exit code 1, and keeps that database with its files.
 """
@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from tests.crash.campaign import Campaign
 from tests.crash.lives import Life, by_chance, to_point
+from tests.crash.mutants import MUTANTS
 from tests.crash.points import FIRST, POINTS
 from tests.crash.processes import Servers
 from tests.crash.report import Report
@@ -42,12 +43,14 @@ class Chunk(NamedTuple):
         seed: of what is chosen by chance.
         backend: what its servers run on.
         points: where they kill themselves, between others that are killed at any moment.
+        mutant: the deliberate bug that they have; None for none.
     """
 
     number: int
     seed: int
     backend: str
     points: tuple[str, ...]
+    mutant: str | None
 
     def lives(self) -> list[Life]:
         chance = random.Random(self.seed)
@@ -56,7 +59,7 @@ class Chunk(NamedTuple):
         ]
 
 
-def chunks(seed: int) -> Iterator[Chunk]:
+def chunks(seed: int, mutant: str | None) -> Iterator[Chunk]:
     """Yield chunks for ever: every point comes up as often as any other, on each backend."""
     chance = random.Random(seed)
     waiting: dict[str, list[str]] = {backend: [] for backend in BACKENDS}
@@ -67,14 +70,15 @@ def chunks(seed: int) -> Iterator[Chunk]:
             points += chance.sample([*POINTS], len(POINTS))
         taken = points[:POINTS_PER_DATABASE]
         del points[:POINTS_PER_DATABASE]
-        yield Chunk(number, chance.randrange(10**9), backend, (*FIRST, *taken))
+        yield Chunk(number, chance.randrange(10**9), backend, (*FIRST, *taken), mutant)
 
 
 def run(chunk: Chunk) -> tuple[Chunk, Report, Path]:
     """Run a chunk in a directory of its own."""
     directory = Path(tempfile.mkdtemp(prefix=f"crash-{chunk.number}-"))
+    order = Order(str(directory), chunk.backend, mutant=chunk.mutant, seed=chunk.seed)
     with Servers() as servers:
-        campaign = Campaign(servers, Order(str(directory), chunk.backend, seed=chunk.seed))
+        campaign = Campaign(servers, order)
         return chunk, campaign.run(chunk.lives()), directory
 
 
@@ -121,10 +125,9 @@ def tell(chunk: Chunk, report: Report, directory: Path) -> None:
         print(f"  {rule}: {where}: {text}")
 
 
-def campaign(kills: int, seconds: float, seed: int, jobs: int) -> bool:
+def campaign(kills: int, seconds: float, source: Iterator[Chunk], jobs: int) -> bool:
     """Run chunks until there were so many kills, or time is up; return whether all is well."""
     totals, until = Totals(kills), time.monotonic() + seconds
-    source = chunks(seed)
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         running = {pool.submit(run, next(source)) for _ in range(jobs)}
         while running:
@@ -152,10 +155,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=7200.0, help="at most so long")
     parser.add_argument("--seed", type=int, default=None, help="by chance if not given")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="databases at once")
+    parser.add_argument("--mutant", choices=MUTANTS, default=None, help="a bug, to be found")
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(10**9) if given.seed is None else given.seed
     print(f"Seed {seed}")
-    return 0 if campaign(given.kills, given.seconds, seed, given.jobs) else 1
+    source = chunks(seed, given.mutant)
+    return 0 if campaign(given.kills, given.seconds, source, given.jobs) else 1
 
 
 if __name__ == "__main__":
