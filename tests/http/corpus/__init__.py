@@ -1,0 +1,1 @@
+"""Bad requests, generated from tables: a module for each kind."""
