@@ -251,7 +251,7 @@ class Operations:
                 "cancelled executions can be deleted"
             )
             raise ExecutionStateError(msg)
-        logger.info("execution %s was deleted by %s: %s", execution_id, by, reason)
+        logger.info("execution %s was deleted by %r: %r", execution_id, by, reason)
 
     async def _history(self, execution_id: str) -> Sequence[Event]:
         events = await self._store.read_events(execution_id, 0, EVERYTHING)
