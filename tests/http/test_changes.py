@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,14 @@ def test_a_deleted_execution_is_gone_and_its_key_is_free(served):
         assert served.get("/executions", **filters).json()["items"] == []
     again = served.post("/flows/execute", body, key)
     assert "idempotency-replayed" not in again.headers
+
+
+def test_who_has_deleted_an_execution_is_in_the_log(served):
+    execution_id = served.run(chain("succeed"))["execution_id"]
+    who = {"by": "ada", "reason": "said so\nERROR forged"}
+    assert served.client.delete(f"/executions/{execution_id}", params=who).status_code == 204
+    logged = f"{execution_id} was deleted by 'ada': 'said so\\nERROR forged'"
+    served.process.stderr.wait_for(re.escape(logged))
 
 
 def test_what_has_not_ended_is_not_deleted(served, files):

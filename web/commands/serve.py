@@ -103,6 +103,7 @@ from web.settings import WebSettings
 def serve(**options: Any) -> None:
     """Serve the REST API until SIGTERM or SIGINT."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("flowmgr").setLevel(logging.INFO)  # who has deleted what
     server = ServerOptions(
         host=options["host"],
         port=options["port"],
