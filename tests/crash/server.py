@@ -10,6 +10,7 @@ point and a deliberate bug may be installed before it begins.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -39,6 +40,8 @@ IMPORTED_LATE = (
     "uvloop",
 )
 """What servers import only when they need it; they are to have it when they are forked."""
+
+PR_SET_PDEATHSIG = 1
 
 POSITION_SECONDS = 0.02
 """Between two writes of the position file; a second, where nobody is in a hurry."""
@@ -72,6 +75,7 @@ class Order(msgspec.Struct, frozen=True):
 
 def serve(order: Order) -> None:
     """Run the server; the whole life of a forked process."""
+    _end_with_parent()
     directory = Path(order.directory)
     effects.write_to(directory / "effects")
     _name_attempts()
@@ -92,6 +96,12 @@ def serve(order: Order) -> None:
             "--grace=2",
         ]
     )
+
+
+def _end_with_parent() -> None:
+    """Have this process killed when its parent ends, so that a test that is killed leaves none."""
+    with contextlib.suppress(AttributeError, OSError):  # Linux alone has it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _name_attempts() -> None:

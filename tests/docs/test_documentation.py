@@ -125,3 +125,15 @@ def test_every_json_example_is_json(document: str) -> None:
     text = README if document == "README" else DOCS[document]
     for example in re.findall(r"```json\n(.*?)```", text, re.DOTALL):
         assert msgspec.json.decode(example)
+
+
+MATRIX = re.findall(r"\[`(test_\w+)`\]\(\.\./(\S+?)\)", (ROOT / "docs/reliability.md").read_text())
+
+
+def test_the_failure_matrix_names_tests() -> None:
+    assert len(MATRIX) > 20
+
+
+@pytest.mark.parametrize(("name", "file"), MATRIX)
+def test_every_test_that_the_failure_matrix_names_is_there(name: str, file: str) -> None:
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)

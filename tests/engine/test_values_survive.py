@@ -1,6 +1,6 @@
 """What the next task receives is what a recovery would give it, or the value is refused."""
 
-import datetime
+import datetime as dt
 import decimal
 import itertools
 import random
@@ -20,7 +20,7 @@ EXECUTIONS = 334
 TEXTS = ["", "ä", "\x00", "\u2028", "😀", '"\\', "\ud800", "null", "x" * 300]
 NUMBERS = [0, -0.0, 2**53 + 1, -(2**63), 10**30, 1e308, 5e-324, 0.1, float("nan"), float("-inf")]
 ODD = [{1, 2}, b"bytes", {1: "x"}, decimal.Decimal("1.10"), (1, "two"), object(), 10**5000]
-ODD += [datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), {None: 0}, bytearray(b"x"), 1 + 2j]
+ODD += [dt.datetime(2026, 1, 1, tzinfo=dt.UTC), {None: 0}, bytearray(b"x"), 1 + 2j]
 
 
 def random_value(chance, depth=0):
