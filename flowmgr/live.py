@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 GRACE_MARGIN = 0.25
 """Seconds after the grace in which what is killed at its end may still be seen to end."""
 
+MAX_NAMED = 10
+"""Executions that a line of the log names."""
+
 STOP_SECONDS = 0.5
 """Seconds that executions have for their clean-up when the engine stops them to close."""
 
@@ -308,10 +311,14 @@ class LiveExecutions(SupervisorHooks):
             with self._grace_scope:
                 await self._nothing_live()
             self._is_stopping = True
-            for supervisor in list(self._supervisors.values()):
+            if self._supervisors:
+                named = ", ".join(list(self._supervisors)[:MAX_NAMED])
                 logger.warning(
-                    "execution %s is stopped: the grace is over", supervisor.execution_id
+                    "the grace is over: %d executions are stopped, among them %s",
+                    len(self._supervisors),
+                    named,
                 )
+            for supervisor in list(self._supervisors.values()):
                 supervisor.stop()
             with anyio.move_on_after(STOP_SECONDS):
                 await self._nothing_live()
