@@ -125,8 +125,15 @@ class _Host:
         """
         supervisor, self.supervisor = self.supervisor, None
         assert supervisor is not None
-        with self._scope:
-            await supervisor.host()
+        try:
+            with self._scope:
+                await supervisor.host()
+        except anyio.get_cancelled_exc_class():
+            # If an activity has cancelled the asyncio task that it ran in, the scope takes its own
+            # cancellation for that one and lets it through. It is no reason for the engine to end.
+            if is_being_cancelled():
+                raise
+            return False
         state = supervisor.state
         return (
             state.status == "completed"

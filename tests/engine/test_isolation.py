@@ -256,6 +256,9 @@ async def test_an_execution_can_be_cancelled_after_an_activity_has_cancelled_its
         found = await engine.cancel(execution.execution_id, wait=20)
         assert (found.status, gate.left) == ("cancelled", 1)
         assert [line.how for line in found.cancellation.tasks] == ["stopped"]
+        gate.opened.set()
+        assert (await engine.run(chain("gate"))).status == "completed"
+        assert engine.is_accepting
 
 
 # --- context variables
