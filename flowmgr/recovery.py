@@ -167,7 +167,12 @@ class Recovery:
             for execution_id in wanted:
                 self._loading.pop(execution_id).set()
         for reply in replies:
-            await recorded(reply)
+            try:
+                await recorded(reply)
+            except JournalError:
+                raise
+            except Exception:
+                logger.exception("a bug in flowmgr ended an execution that was to be recovered")
             if quarantined_after is None:
                 self.progress.recovered += 1
             else:
@@ -198,6 +203,10 @@ class Recovery:
         except FlowmgrError as error:
             logger.error("execution %s cannot go on: %s", execution_id, error)  # noqa: TRY400
             self.progress.stranded[execution_id] = str(error)
+            return None
+        except Exception as error:
+            logger.exception("execution %s cannot go on: a bug in flowmgr", execution_id)
+            self.progress.stranded[execution_id] = f"a bug in flowmgr: {type(error).__name__}"
             return None
         return reply
 

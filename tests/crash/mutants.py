@@ -175,7 +175,7 @@ def _rerun_finished(plan: Plan, state: ExecutionState, at: float) -> Events:
     if state.status != "running" or not state.results:
         return events
     task = next(reversed(state.results))
-    visit, attempt = state.visits[task], state.attempts[task] + 1
+    visit, attempt = state.visits[task], state.attempts.get(task, 0) + 1
     again = TaskStarted(at=at, task=task, visit=visit, attempt=attempt)
     return (*(each for each in events if isinstance(each, AttemptInterrupted)), again)
 

@@ -1,5 +1,7 @@
 """What was unfinished when the engine ended goes on from its last finished task."""
 
+import pkgutil
+
 import anyio
 import msgspec
 import pytest
@@ -236,6 +238,31 @@ async def test_many_executions_are_recovered_and_each_once(reopened):
         await until(lambda: engine.live_executions == 0)
         found = await engine.list(ExecutionQuery(status="completed"), None, 1_000)
     assert (len(found), after.ran.count("a"), after.ran.count("b")) == (count, count, count)
+
+
+@pytest.mark.parametrize("where", ["flowmgr.recovery.fold", "actors.execution.recover"])
+async def test_a_bug_in_recovering_one_execution_keeps_no_other_from_going_on(
+    reopened, monkeypatch, where
+):
+    before, after = Steps(waits_in="a"), Steps()
+    async with reopened.open(*before.all("a")) as engine:
+        for number in range(3):
+            await engine.start(chain("a"), {"number": number})
+        await until(lambda: before.waiting == 3)
+    function, calls = pkgutil.resolve_name(where), []
+
+    def broken(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyError("a bug")
+        return function(*arguments)
+
+    monkeypatch.setattr(where, broken)
+    async with reopened.open(*after.all("a")) as engine:
+        await recovered(engine)
+        await until(lambda: after.ran == ["a", "a"])
+        assert engine.is_accepting
+        assert (await engine.run(chain("a"))).status == "completed"
 
 
 # --- executions that end the engine
