@@ -16,7 +16,6 @@ from actors.plan import Plan
 from actors.state import ExecutionState, fold
 from flowmgr.errors import (
     EngineClosedError,
-    ExecutionDamagedError,
     ExecutionNotFoundError,
     FlowmgrError,
     InternalError,
@@ -190,14 +189,12 @@ class Recovery:
         history: Sequence[Event] | Exception,
         quarantined_after: int | None,
     ) -> Reply[bool] | None:
-        try:
-            if isinstance(history, Exception):
-                raise history
-            _, reply = await self._adopt(execution_id, history, quarantined_after)
-        except ExecutionDamagedError as error:
-            logger.error("%s", error)  # noqa: TRY400 - its place in the code says nothing
+        if isinstance(history, Exception):  # its record is damaged
+            logger.error("%s", history)
             self.progress.quarantined += 1
             return None
+        try:
+            _, reply = await self._adopt(execution_id, history, quarantined_after)
         except (EngineClosedError, JournalError):
             raise
         except FlowmgrError as error:
