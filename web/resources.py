@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import floor
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -42,8 +43,9 @@ def timestamp(at: float) -> str:
 
     Rounded down: what has started then has started at the time that is shown, or later.
     """
-    second, microseconds = divmod(int(at * 1e6), 1_000_000)
-    return f"{_second(second)}.{microseconds:06}+00:00"
+    second = floor(at)
+    # The difference is exact; `at` times a million would be rounded, and sometimes up.
+    return f"{_second(second)}.{floor((at - second) * 1e6):06}+00:00"
 
 
 def _timestamp_or_none(at: float | None) -> str | None:

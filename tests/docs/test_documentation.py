@@ -24,12 +24,12 @@ DOCS = {path.stem: path.read_text() for path in (ROOT / "docs").glob("*.md")}
 
 
 def routes() -> list[str]:
-    return [
+    return sorted(
         f"{method} {route.path_format}"
         for route in create_app().routes
         for method in getattr(route, "methods", [])
         if method not in {"OPTIONS", "HEAD"} and not route.path.startswith("/assets")
-    ]
+    )
 
 
 @pytest.mark.parametrize("route", [r for r in routes() if not re.search(r"/docs/.", r)])
