@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import anyio
+from msgspec.structs import replace
 
-from actors.actor import Actor, Reply
-from actors.dispatcher import Dispatcher
+from actors.bodies import body_of
+from actors.ending import conclude, execution_values, stop_all
 from actors.events import (
-    AttemptInterrupted,
-    CancelRequested,
+    AttemptFailed,
+    EndingStarted,
     Event,
     ExecutionCancelled,
-    ExecutionCompleted,
     ExecutionFailed,
-    ExecutionQuarantined,
+    ForkResumed,
+    SignalTaken,
     TaskFinished,
-    TaskSkipped,
     TaskStarted,
     TaskStopped,
+    Transition,
+    WaitStarted,
 )
-from actors.hooks import SupervisorHooks
+from actors.fork import host
+from actors.forks import (
+    fork_outcome,
+    is_being_stopped,
+    open_scope,
+    start_fork,
+    stop_open_scopes,
+    timed_out,
+)
+from actors.holding import ScopeHolder
+from actors.lane import Lane
 from actors.messages import (
     AttemptStopped,
+    AttemptToRepeat,
     BugFound,
     CancelExecution,
+    ForkClosed,
+    ForkOpened,
+    GoOn,
     GraceEnded,
     HostClosed,
     NotAllowedError,
@@ -36,139 +52,70 @@ from actors.messages import (
     RecoverExecution,
     ResumeExecution,
     RetryExecution,
+    RoutingFailed,
     RunTask,
+    ScopeDue,
+    SendSignal,
     SkipTask,
     StartExecution,
-    SupervisorMessage,
+    TakeUp,
     TaskDecided,
+    TimeOver,
+    WaitBegun,
+    WakeUp,
 )
-from actors.outcome import ErrorInfo, StopKind, describe_error
-from actors.plan import END, Plan
-from actors.ports import Batch, Clock, Journal, NotRecordedError, StartKey
+from actors.outcome import ErrorInfo, Outcome, StopKind, describe_error
+from actors.paths import (
+    FINALLY,
+    ROOT,
+    task_path,
+)
+from actors.plan import END, Plan, Signal
+from actors.ports import NotRecordedError
 from actors.recovery import quarantine, recover
 from actors.requests import decide_request
-from actors.router import RouterActor
-from actors.routing import follow
-from actors.state import ExecutionState, evolve
-from actors.task import TaskActor, TaskEnvironment, is_being_cancelled
+from actors.routing import UNCONDITIONAL_END, end_scope, follow, go_on
 
 logger = logging.getLogger(__name__)
 
 
-class ExecutionSupervisor(Actor[SupervisorMessage]):
-    """Owns one execution: decides, has it recorded, applies it, and only then acts on it.
+class ExecutionSupervisor(ScopeHolder):
+    """Owns one execution: decides what follows from what its tasks and its operators tell it."""
 
-    A message is handled when the journal has everything that was decided before it, so what is in
-    the state is always what a recovery would find. While a batch is on its way the mailbox fills.
-    """
+    __slots__ = ()
 
-    __slots__ = (
-        "_cancel_requested",
-        "_changed",
-        "_clock",
-        "_ended",
-        "_environment",
-        "_hooks",
-        "_is_retired",
-        "_is_waiting",
-        "_journal",
-        "_pending",
-        "_plan",
-        "_reply",
-        "execution_id",
-        "is_host_closed",
-        "is_host_disturbed",
-        "state",
-        "stop_host",
-    )
-
-    def __init__(
-        self,
-        execution_id: str,
-        plan: Plan,
-        *,
-        journal: Journal,
-        clock: Clock,
-        grace: float,
-        hooks: SupervisorHooks,
-        state: ExecutionState | None = None,
-    ) -> None:
-        super().__init__(Dispatcher())
-        self.execution_id: Final = execution_id
-        self.state: Final = state or ExecutionState()  # others read it; only `_apply` changes it
-        self.is_host_closed = False
-        self.is_host_disturbed = False  # by an activity that cancelled the task that it runs in
-        self.stop_host: Callable[[], None] = self._dispatcher.close  # the engine sets the real one
-        self._plan = plan
-        self._journal = journal
-        self._clock = clock
-        self._hooks = hooks
-        router = RouterActor(self._dispatcher, self)
-        # None when the host has closed: it refers back to this, and reference counting is to do.
-        self._environment: TaskEnvironment | None = TaskEnvironment(
-            execution_id, self, router, clock, grace
-        )
-        self._pending: tuple[Event, ...] = ()  # what the journal has not acknowledged yet
-        self._reply: Reply[Any] | None = None  # whom to tell when it has
-        self._cancel_requested = 0.0  # on the monotonic clock
-        self._is_waiting = False  # for the journal, which did not acknowledge at once
-        self._is_retired = False
-        self._changed: anyio.Event | None = None
-        self._ended: anyio.Event | None = None
+    # The host task.
 
     async def host(self) -> None:
         """Run the execution's tasks; the body of its host task.
 
-        Cancelling it stops the task that is running. When it returns, or raises, no code of the
-        execution is running any more.
+        Cancelling it stops the tasks that are running. When it returns, or raises, no code that ran
+        on it is running any more.
         """
+        number = self._host_number
         try:
-            await self._host()
+            if self._plan.timeout is not None:
+                await self._host_for(self._plan.timeout)
+            self.is_host_disturbed |= await host(self._lane)
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
             self.send(BugFound(error))
         finally:
             if self.state.has_ended and not self._pending:
                 self._close_host()  # nothing is left to decide
             else:
-                self.send(HostClosed())
+                self.send(HostClosed(number))
 
-    async def _host(self) -> None:
-        # An activity that cancels the asyncio task that it runs in, and returns without having
-        # waited, leaves a cancellation that nobody asked for: it is no reason to stop.
-        while True:
-            try:
-                return await self._dispatcher.host()
-            except anyio.get_cancelled_exc_class():
-                if is_being_cancelled():
-                    raise
-                self.is_host_disturbed = True
-
-    def stop(self) -> None:
-        """Stop the task that is running and run no further one; not a checkpoint."""
-        self._dispatcher.stop()
-        self.stop_host()
-
-    def retire(self) -> None:
-        """Stop for good while idle; not a checkpoint.
-
-        What is asked of it from now on is refused: nothing would run what that leads to.
-        """
-        self._is_retired = True
-        self.stop()
-
-    async def changed(self) -> None:
-        """Wait until the state changes, or never will again; a checkpoint unless it never will."""
-        if not self.is_over:
-            if self._changed is None:
-                self._changed = anyio.Event()
-            await self._changed.wait()
-
-    async def over(self) -> None:
-        """Wait until the state never changes again; a checkpoint unless it does so already."""
-        if not self.is_over:
-            if self._ended is None:
-                self._ended = anyio.Event()
-            await self._ended.wait()
+    async def _host_for(self, seconds: float) -> None:
+        """Run the execution's tasks until its time is over; its end is to follow."""
+        if self.state.ending is not None:
+            return
+        began = self.state.started_at or self._clock.now()
+        lane, left = self._lane, began + seconds - self._clock.now()
+        with anyio.move_on_after(max(0.0, left)) as scope:
+            self.is_host_disturbed |= await host(lane)
+        if scope.cancel_called and not self.state.has_ended:
+            self._lane = Lane()
+            self.send(TimeOver())
 
     @property
     def is_over(self) -> bool:
@@ -177,25 +124,13 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing runs, and nothing will before somebody asks for it."""
-        state = self.state
-        is_waiting = state.status in {"paused", "quarantined"} and not state.running
-        return (is_waiting or state.has_ended) and not self._pending
+        """Whether nothing runs, and nothing will before somebody asks for it, or time passes."""
+        return not self.state.busy and not self._pending and not self._mailbox
 
-    def handle_mail(self) -> None:
-        """Handle messages, up to the first that has to wait for the journal."""
-        mailbox = self._mailbox
-        while mailbox and not self._pending:
-            message = mailbox.popleft()
-            try:
-                self._HANDLERS[type(message)](self, message)
-            except Exception as error:  # a bug of ours ends this execution, no other
-                if isinstance(message, BugFound):
-                    raise
-                self._reply = None
-                self.send(BugFound(error))
-                if isinstance(message, (StartExecution, RecoverExecution, OperatorRequest)):
-                    message.reply.give(error)
+    @property
+    def plan(self) -> Plan:
+        """What the execution runs."""
+        return self._plan
 
     # Deciding: one method a message.
 
@@ -203,7 +138,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         started = message.started
         self._reply = message.reply
         first = TaskStarted(at=started.at, task=started.start_task)
-        self._record((started, first), is_request=True, key=message.key)
+        self.record((started, first), is_request=True, key=message.key)
 
     def _recover(self, message: RecoverExecution) -> None:
         at = self._clock.now()
@@ -215,88 +150,244 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
             events = recover(self._plan, self.state, at)
         else:
             events = quarantine(self._plan, self.state, recoveries, at)
-        if not events:
+        if events:
+            self._reply = message.reply
+            self.record(events)
+        else:
             message.reply.give(answer=False)
-            return
-        self._reply = message.reply
-        self._record(events)
+        self.send(TakeUp())
 
     def _operator_request(self, message: OperatorRequest) -> None:
         if (self._is_retired or self.is_host_closed) and not self.state.has_ended:
             message.reply.give(NotRecordedError("the engine has stopped the execution"))
             return
+        plan = message.plan if isinstance(message, RetryExecution) else self._plan
+        at = self._clock.now()
         try:
-            events = decide_request(self._plan, self.state, message, self._clock.now())
+            events = decide_request(plan, self.state, message, self.execution_id, at)
         except NotAllowedError as error:
             message.reply.give(error)
             return
         if not events:
             message.reply.give(answer=False)
             return
-        if isinstance(message, RetryExecution):
-            self._plan = message.plan  # nothing runs that could still need the other one
+        if plan is not self._plan:
+            self._use_plan(plan)  # nothing runs that could still need the other one
         self._reply = message.reply
-        self._record(events, is_request=True)
+        self.record(events, is_request=True)
+
+    def _use_plan(self, plan: Plan) -> None:
+        self._plan = plan
+        if self._environment is not None:
+            self._environment.router.plan = plan
+            self._environment = replace(self._environment, plan=plan)
 
     def _task_decided(self, message: TaskDecided) -> None:
-        run = message.run
+        run, transition = message.run, message.transition
+        if self._routed:
+            self._routed.discard(run.scope)
         if not self._is_current(run):
             return
-        at = self._clock.now()
-        is_cancelling = self.state.status == "cancelling"
-        transition = message.transition
-        finished = TaskFinished(
-            at=at,
+        state = self.state
+        before = () if run.task.construct is None else self._taken(run, message.outcome)
+        if (run.scope or state.status == "cancelling") and self._is_stopping(run):
+            stopped = (self._stopped(run, "finished"),) if state.status == "cancelling" else ()
+            self.record((*before, self._finished(run, message.outcome, None), *stopped))
+            return
+        finished = self._finished(run, message.outcome, transition)
+        if state.status == "paused" and transition.target != END:
+            self.record((*before, finished))
+        else:
+            following = follow(self._plan, state, finished, transition.target)
+            self.record((*before, finished, *following))
+
+    def _routing_failed(self, message: RoutingFailed) -> None:
+        run = message.run
+        self._routed.discard(run.scope)
+        if not self._is_current(run):
+            return
+        finished = self._finished(run, message.outcome, None)
+        events = (*self._taken(run, message.outcome), finished)
+        if not self._is_stopping(run):
+            failure = Outcome("failure", 0.0, error=message.error)
+            events += end_scope(
+                self._plan,
+                self.state,
+                run.scope,
+                failure,
+                run.task.name,
+                finished.at,
+                is_compensable=finished.is_compensable,
+            )
+        self.record(events)
+
+    def _attempt_to_repeat(self, message: AttemptToRepeat) -> None:
+        run = message.run
+        self._routed.discard(run.scope)
+        if not self._is_current(run):
+            return
+        if self._is_stopping(run):
+            self.send(TaskDecided(run, message.outcome, UNCONDITIONAL_END))
+            return
+        failed = AttemptFailed(
+            at=self._clock.now(),
+            scope=run.scope,
             task=run.task.name,
             visit=run.visit,
             attempt=run.attempt,
             outcome=message.outcome,
-            transition=None if is_cancelling else transition,
+            due=message.due,
         )
-        if is_cancelling:
-            self._record((finished, self._stopped(run.task.name, run.attempt, "finished", at)))
-        elif self.state.status == "paused" and transition.target != END:
-            self._record((finished,))
-        else:
-            next_event = follow(self._plan, self.state, finished, transition.target)
-            self._record((finished, next_event))
+        self.record((failed,))
+
+    def _wait_begun(self, message: WaitBegun) -> None:
+        run = message.run
+        if self._is_current(run) and not self._is_stopping(run):
+            begun = WaitStarted(
+                at=self._clock.now(),
+                scope=run.scope,
+                task=run.task.name,
+                visit=run.visit,
+                attempt=run.attempt,
+                due=message.due,
+                signal=message.signal,
+            )
+            self.record((begun,))
 
     def _attempt_stopped(self, message: AttemptStopped) -> None:
         run = message.run
-        if self._is_current(run) and self.state.status == "cancelling":
-            at = self._clock.now()
-            stopped = self._stopped(run.task.name, run.attempt, message.how, at, message.error)
-            self._record((stopped,))
+        if self._is_current(run) and not self._is_left_alone:
+            self.record((self._stopped(run, message.how, message.error),))
+
+    def _fork_opened(self, message: ForkOpened) -> None:
+        run, actor = message.run, message.fork
+        if not self._is_current(run) or self._is_stopping(run):
+            return  # it is being cancelled
+        self._forks[task_path(run.scope, run.task.name)] = actor
+        fork, at = self.state.scope(run.scope).fork, self._clock.now()
+        if fork is None or fork.task != run.task.name:
+            self.record(start_fork(run.task, run.scope, message.items, at))
+        elif fork.attempt < run.attempt:
+            self.record((ForkResumed(at=at, scope=run.scope, task=run.task.name),))
+        elif fork.is_joined:
+            actor.close()
+        else:
+            self._take_up_fork(run, actor, fork)
+
+    def _fork_closed(self, message: ForkClosed) -> None:
+        run = message.run
+        self._forks.pop(task_path(run.scope, run.task.name), None)
+        if not self._is_current(run) or self._is_stopping(run) or self._is_left_alone:
+            return
+        fork = self.state.scope(run.scope).fork
+        if fork is None:
+            error = timed_out(run.task.name)
+            outcome = Outcome("failure", message.seconds, error=error)
+        elif not fork.is_joined and not message.is_late:
+            return  # what is around it was stopped
+        elif stopped := stop_open_scopes(fork, self._clock.now()):
+            self.record(stopped)
+            self.send(message)
+            return
+        else:
+            outcome = fork_outcome(run.task, fork, is_late=message.is_late, seconds=message.seconds)
+        self._route(run, outcome)
+
+    def _scope_due(self, message: ScopeDue) -> None:
+        state = self.state
+        scope = state.find(message.scope)
+        wait = None if scope is None else scope.wait
+        if scope is None or wait is None or wait.due != message.due or self._is_being_cancelled:
+            return
+        if isinstance(wait, WaitStarted):
+            run = self._run_of(scope.running[wait.task])
+            if wait.signal is None:
+                outcome = Outcome("success", self._clock.now() - run.began)
+            else:
+                error = timed_out(wait.task)
+                outcome = Outcome("failure", self._clock.now() - run.began, error=error)
+            self._route(run, outcome)
+        elif state.status != "paused":
+            started = TaskStarted(
+                at=self._clock.now(),
+                scope=wait.scope,
+                task=wait.task,
+                visit=wait.visit,
+                attempt=wait.attempt + 1,
+            )
+            self.record((started,))
+
+    def _go_on(self, message: GoOn) -> None:
+        state, path, at = self.state, message.scope, self._clock.now()
+        is_paused = state.status == "paused"
+        if state.has_ended or self._is_being_cancelled or self._is_left_alone:
+            return
+        scope = state.find(path)
+        if is_being_stopped(state, path) or (path == ROOT and state.ending is not None):
+            return
+        if scope is None:
+            if not is_paused:
+                self.record(open_scope(body_of(self._plan, path), path, at))
+        elif scope.is_idle and (not is_paused or scope.current_task == END):
+            execution = execution_values(self._plan, self.execution_id)
+            events = go_on(self._plan, state, path, execution, at)
+            if events:
+                self.record(events)
+
+    def _time_over(self, _: TimeOver) -> None:
+        state = self.state
+        if state.has_ended or state.ending is not None or self._is_being_cancelled:
+            return
+        at = self._clock.now()
+        error = ErrorInfo("TimedOut", f"the flow took longer than {self._plan.timeout} s (timeout)")
+        ending = EndingStarted(at=at, status="failed", error=error, task=state.current_task)
+        self.record((*stop_all(state, "stopped", at), *conclude(self._plan, state, ending)))
 
     def _grace_ended(self, _: GraceEnded) -> None:
-        if self.state.status == "cancelling":
+        state = self.state
+        if state.status != "cancelling":
+            return
+        if state.ending is None or self._is_end_stopped:
             self._record_cancelled("abandoned")
+        elif FINALLY in state.scopes:
+            self._is_end_stopped = True
+            self.stop()
+            self._hooks.execution_cancelling(self)
 
     def _host_closed(self, message: HostClosed) -> None:
+        if message.number != self._host_number:
+            return  # it was given up, and another one has taken its place
+        state = self.state
         if not self.is_host_closed:
             self.is_host_closed = True
-            if self.state.status == "cancelling":
-                self._record_cancelled("stopped")
-            elif self.state.running and not self._hooks.is_closing:
+            if state.status == "cancelling":
+                if state.ending is None or self._is_end_stopped:
+                    self._record_cancelled("stopped")
+            elif state.status == "running" and not self._is_left_alone and not state.has_ended:
                 self._record_stray_cancellation()
-            if self._pending:  # the end is being recorded: it is not over before it is
-                self.send(message)
-                return
-        self._close_host()
+        if self._pending:  # the end is being recorded: it is not over before it is
+            self.send(message)
+        elif state.ending is not None and not state.has_ended and not self._is_left_alone:
+            self._host_again()
+        else:
+            self._close_host()
 
     def _close_host(self) -> None:
         self.is_host_closed = True
         self._environment = None
-        self.stop_host = self._dispatcher.close
+        self._forks.clear()
+        self.stop_host = self._lane.close
         self._hooks.host_closed(self)
         if self._ended is not None or self._changed is not None:
-            self._notify()
+            self.notify()
 
     def _record_cancelled(self, how: StopKind) -> None:
-        at = self._clock.now()
-        running = self.state.running.items()
-        rest = [self._stopped(task, attempt.attempt, how, at) for task, attempt in running]
-        self._record((*rest, ExecutionCancelled(at=at)))
+        state, at = self.state, self._clock.now()
+        seconds = self._clock.monotonic() - self._cancel_requested
+        ended: tuple[Event, ...] = (ExecutionCancelled(at=at),)
+        if state.ending is None:
+            ended = conclude(self._plan, state, EndingStarted(at=at, status="cancelled"))
+        self.record((*stop_all(state, how, at, seconds), *ended))
 
     def _record_stray_cancellation(self) -> None:
         message = (
@@ -305,23 +396,7 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         )
         error = ErrorInfo("StrayCancellation", message)
         task = self.state.current_task
-        self._record((ExecutionFailed(at=self._clock.now(), error=error, task=task),))
-
-    def _is_current(self, run: RunTask) -> bool:
-        """Whether *run* is what the state says is running; a late report of another is ignored."""
-        running = self.state.running.get(run.task.name)
-        return (
-            running is not None
-            and running.visit == run.visit
-            and running.attempt == run.attempt
-            and self.state.ended_at is None
-        )
-
-    def _stopped(
-        self, task: str, attempt: int, how: StopKind, at: float, error: ErrorInfo | None = None
-    ) -> TaskStopped:
-        seconds = self._clock.monotonic() - self._cancel_requested
-        return TaskStopped(at=at, task=task, attempt=attempt, how=how, seconds=seconds, error=error)
+        self.record((ExecutionFailed(at=self._clock.now(), error=error, task=task),))
 
     def _bug_found(self, message: BugFound) -> None:
         error = message.error
@@ -334,109 +409,90 @@ class ExecutionSupervisor(Actor[SupervisorMessage]):
         described = describe_error(error)
         info = ErrorInfo("InternalError", f"{described.type}: {described.message}")
         failed = ExecutionFailed(at=self._clock.now(), error=info, task=self.state.current_task)
-        self._record((failed,))
+        self.record((failed,))
 
-    # Recording, applying and acting, in this order.
+    # What is asked on the way.
 
-    def _record(
-        self, events: tuple[Event, ...], *, is_request: bool = False, key: StartKey | None = None
-    ) -> None:
-        self._pending = events
-        batch = Batch(self.execution_id, self.state.seq + 1, events, is_request, key)
-        try:
-            self._journal.append(batch, self._acknowledged)
-        except Exception as error:
-            if self._pending is not events:  # it was acknowledged: this is not the journal's
-                raise
-            self._acknowledged(error)
-        self._is_waiting = bool(self._pending)
+    def _is_current(self, run: RunTask) -> bool:
+        """Whether *run* is what the state says is running; a late report of another is ignored."""
+        state = self.state
+        scope = state.scopes.get(run.scope) if run.scope else state
+        running = None if scope is None else scope.running.get(run.task.name)
+        return (
+            running is not None
+            and running.visit == run.visit
+            and running.attempt == run.attempt
+            and state.ended_at is None
+        )
 
-    def _acknowledged(self, error: Exception | None) -> None:
-        events, self._pending = self._pending, ()
-        reply, self._reply = self._reply, None
-        was_waiting, self._is_waiting = self._is_waiting, False
-        is_refused = isinstance(error, NotRecordedError)
-        if error is None:
-            self._apply(events)
-        elif not self.state.seq:
-            self.stop()  # it never began
-        if reply is not None:
-            reply.give(self._answer(error))
-        if error is not None and not is_refused:
-            self._hooks.journal_failed(error)
-        if was_waiting and self._mailbox and not self.is_scheduled:
-            self._dispatcher.schedule(self)  # otherwise `handle_mail` called, and goes on by itself
+    def _is_stopping(self, run: RunTask) -> bool:
+        """Whether the task is being stopped, so that nothing follows it."""
+        if self.state.status == "cancelling" and self._is_being_cancelled:
+            return True
+        return bool(run.scope) and is_being_stopped(self.state, run.scope)
 
-    @staticmethod
-    def _answer(error: Exception | None) -> bool | Exception:
-        if error is None or isinstance(error, NotRecordedError):
-            return error or True
-        return NotRecordedError(str(error))
+    def _finished(
+        self, run: RunTask, outcome: Outcome, transition: Transition | None
+    ) -> TaskFinished:
+        task = run.task
+        finished = TaskFinished(
+            at=self._clock.now(),
+            scope=run.scope,
+            task=task.name,
+            visit=run.visit,
+            attempt=run.attempt,
+            outcome=outcome,
+            transition=transition,
+        )
+        is_compensable = task.compensation is not None
+        if outcome.error is None and (task.merges or is_compensable):
+            return replace(finished, is_merged=task.merges, is_compensable=is_compensable)
+        return finished
 
-    def _apply(self, events: tuple[Event, ...]) -> None:
-        evolve(self.state, events)
-        last = events[-1]  # what was decided last is the one thing to act on
-        act = self._ACTIONS.get(type(last))
-        if act is not None:
-            try:
-                act(self, last)
-            except Exception as error:  # noqa: BLE001 - not the journal's, which is what called
-                self.send(BugFound(error))
-        if self._changed is not None or (self._ended is not None and self.state.has_ended):
-            self._notify()
+    def _taken(self, run: RunTask, outcome: Outcome) -> tuple[Event, ...]:
+        """Return what is recorded before a task has finished: that it took a signal, if it did."""
+        construct = run.task.construct
+        if outcome.error is not None or not isinstance(construct, Signal):
+            return ()
+        at = self._clock.now()
+        return (SignalTaken(at=at, scope=run.scope, task=run.task.name, name=construct.name),)
 
-    def _notify(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
-        if self._ended is not None and self.is_over:
-            self._ended.set()
-
-    def _run_task(self, event: TaskStarted) -> None:
-        assert self._environment is not None
-        task = self._plan.tasks[event.task]
-        message = RunTask(task, event.visit, event.attempt, self.state.context)
-        self._dispatcher.spawn(TaskActor(message, self._environment))
-
-    def _stop(self, _: CancelRequested) -> None:
-        self._cancel_requested = self._clock.monotonic()
-        self.stop()
-        self._hooks.execution_cancelling(self)
-
-    def _pause(self, _: Event) -> None:
-        if self.is_idle:
-            self._hooks.execution_idle(self)
-
-    def _quarantine(self, _: Event) -> None:
-        self.stop()  # it is to cost nothing until somebody resumes it
-
-    def _end(self, _: Event) -> None:
-        self._dispatcher.close()
-        self._hooks.execution_ended(self)
+    def _stopped(self, run: RunTask, how: StopKind, error: ErrorInfo | None = None) -> TaskStopped:
+        seconds = 0.0
+        if self.state.status == "cancelling":
+            seconds = self._clock.monotonic() - self._cancel_requested
+        return TaskStopped(
+            at=self._clock.now(),
+            scope=run.scope,
+            task=run.task.name,
+            attempt=run.attempt,
+            how=how,
+            seconds=seconds,
+            error=error,
+        )
 
     _HANDLERS: ClassVar[dict[type[Any], Callable[[ExecutionSupervisor, Any], None]]] = {
         StartExecution: _start,
         RecoverExecution: _recover,
+        TakeUp: ScopeHolder.take_up,
         TaskDecided: _task_decided,
+        RoutingFailed: _routing_failed,
+        AttemptToRepeat: _attempt_to_repeat,
         AttemptStopped: _attempt_stopped,
+        WaitBegun: _wait_begun,
+        ForkOpened: _fork_opened,
+        ForkClosed: _fork_closed,
+        WakeUp: ScopeHolder.wake_up,
+        ScopeDue: _scope_due,
+        GoOn: _go_on,
         CancelExecution: _operator_request,
         PauseExecution: _operator_request,
         ResumeExecution: _operator_request,
         RetryExecution: _operator_request,
         SkipTask: _operator_request,
+        SendSignal: _operator_request,
+        TimeOver: _time_over,
         GraceEnded: _grace_ended,
         BugFound: _bug_found,
         HostClosed: _host_closed,
-    }
-
-    _ACTIONS: ClassVar[dict[type[Event], Callable[[ExecutionSupervisor, Any], None]]] = {
-        TaskStarted: _run_task,
-        TaskFinished: _pause,
-        TaskSkipped: _pause,
-        AttemptInterrupted: _pause,
-        ExecutionQuarantined: _quarantine,
-        CancelRequested: _stop,
-        ExecutionCompleted: _end,
-        ExecutionFailed: _end,
-        ExecutionCancelled: _end,
     }

@@ -19,6 +19,37 @@ class SupervisorHooks:
     def execution_cancelling(self, supervisor: ExecutionSupervisor) -> None:
         """The cancellation is recorded and the tasks have been told to stop."""
 
+    def is_wanted(self, supervisor: ExecutionSupervisor) -> bool:
+        """Whether somebody is about to ask something of the execution: it is not parked now.
+
+        When nobody is any more, the supervisor is sent `WakeUp`, and can look again.
+        """
+        del supervisor
+        return False
+
+    def wake_at(self, supervisor: ExecutionSupervisor, due: float | None) -> None:
+        """Send the supervisor `WakeUp` when *due* has come, for which something in it waits.
+
+        It stays live meanwhile. Each call takes the place of the one before.
+
+        Args:
+            supervisor: the execution's.
+            due: the first instant at which something is due: seconds since 1970-01-01 UTC; None if
+                nothing is any more.
+        """
+
+    def execution_parked(self, supervisor: ExecutionSupervisor, due: float | None) -> None:
+        """`ExecutionParked` is recorded: nothing of the execution runs, and all of it waits.
+
+        The supervisor is retired and forgotten. When *due* has come, or somebody asks something of
+        the execution, it is taken up again from the journal, by another supervisor.
+
+        Args:
+            supervisor: the execution's.
+            due: the first instant at which something is due: seconds since 1970-01-01 UTC; None if
+                only what somebody asks can make it go on.
+        """
+
     def execution_idle(self, supervisor: ExecutionSupervisor) -> None:
         """Nothing of the execution runs, and nothing will before somebody asks for it."""
 
@@ -30,3 +61,6 @@ class SupervisorHooks:
 
     def journal_failed(self, error: Exception) -> None:
         """The journal could not record what happened."""
+
+    def host_again(self, supervisor: ExecutionSupervisor) -> None:
+        """The execution needs another host: the one it had was cancelled, and its end follows."""

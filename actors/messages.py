@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from actors.actor import Reply
 from actors.context import Context
 from actors.events import ExecutionStarted, Transition
 from actors.outcome import ErrorInfo, Outcome, StopKind
+from actors.paths import ROOT
 from actors.plan import Plan, PlannedTask
 from actors.ports import StartKey
+
+if TYPE_CHECKING:
+    from actors.fork import ForkActor
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -47,15 +53,25 @@ class RunTask(Message, frozen=True):
 
     Attributes:
         task: what to run.
-        visit: how many times the execution has come to the task, from 1.
+        visit: how many times the scope has come to the task, from 1.
         attempt: which attempt of the visit this is, from 1.
-        context: the values that the execution has.
+        context: the values that the scope has.
+        scope: the path of the scope.
+        since: when the first attempt of the visit began: seconds since 1970-01-01 UTC.
+        failures: how many attempts of the visit have failed.
+        undoes: how the task finished that this one compensates; None if it does not.
+        began: when the attempt began.
     """
 
     task: PlannedTask
     visit: int
     attempt: int
     context: Context
+    scope: str = ROOT
+    since: float = 0.0
+    failures: int = 0
+    undoes: Outcome | None = None
+    began: float = 0.0
 
 
 class ApplyConditions(Message, frozen=True):
@@ -76,6 +92,64 @@ class TaskDecided(Message, frozen=True):
     run: RunTask
     outcome: Outcome
     transition: Transition
+
+
+class AttemptToRepeat(Message, frozen=True):
+    """To the supervisor, from the router: the attempt failed, and the next one is due then."""
+
+    run: RunTask
+    outcome: Outcome
+    due: float
+
+
+class RoutingFailed(Message, frozen=True):
+    """To the supervisor, from the router: a condition of the finished task has no answer."""
+
+    run: RunTask
+    outcome: Outcome
+    error: ErrorInfo
+
+
+class WaitBegun(Message, frozen=True):
+    """To the supervisor, from a task actor: what the task does is wait.
+
+    Attributes:
+        run: the task.
+        due: until when at the latest: seconds since 1970-01-01 UTC; None for ever.
+        signal: the name of the signal that ends the waiting; None if only the time does.
+    """
+
+    run: RunTask
+    due: float | None
+    signal: str | None = None
+
+
+class ForkOpened(Message, frozen=True):
+    """To the supervisor, from a fork actor: scopes can be opened.
+
+    Attributes:
+        run: the task that they belong to.
+        fork: the actor, in which they are opened.
+        items: what a map is to run for, a JSON list; null for a parallel task.
+    """
+
+    run: RunTask
+    fork: ForkActor
+    items: msgspec.Raw
+
+
+class ForkClosed(Message, frozen=True):
+    """To the supervisor, from a fork actor: no code of the scopes is running any more.
+
+    Attributes:
+        run: the task that they belong to.
+        is_late: whether they were stopped because the time of the task is over.
+        seconds: how long the task's attempt took.
+    """
+
+    run: RunTask
+    is_late: bool
+    seconds: float
 
 
 class AttemptStopped(Message, frozen=True):
@@ -135,6 +209,20 @@ class SkipTask(OperatorRequest, frozen=True, kw_only=True):
     result: msgspec.Raw
 
 
+class SendSignal(OperatorRequest, frozen=True, kw_only=True):
+    """Take a signal, for a task that waits for it or will.
+
+    Attributes:
+        name: the signal's name.
+        value: its value, as JSON, which is as the flow wants it.
+        key: a further signal with the same key is ignored.
+    """
+
+    name: str
+    value: msgspec.Raw
+    key: str | None = None
+
+
 class NotAllowedError(Exception):
     """The execution's status, or the task that it is at, does not allow what was asked for.
 
@@ -142,8 +230,45 @@ class NotAllowedError(Exception):
     """
 
 
+class TakeUp(Message, frozen=True):
+    """To the supervisor, from itself: what the journal has, and is interrupted, goes on."""
+
+
+class GoOn(Message, frozen=True):
+    """To the supervisor, from itself: something has to follow in this scope.
+
+    Attributes:
+        scope: the scope's path.
+    """
+
+    scope: str
+
+
+class ScopeDue(Message, frozen=True):
+    """To the supervisor, from itself: what a scope waits for is due.
+
+    Attributes:
+        scope: the scope's path.
+        due: when it was due.
+    """
+
+    scope: str
+    due: float
+
+
+class TimeOver(Message, frozen=True):
+    """To the supervisor, from its host task: the flow's time is over; all tasks were stopped."""
+
+
 class GraceEnded(Message, frozen=True):
     """To the supervisor, from the engine: what has not stopped by now will not be waited for."""
+
+
+class WakeUp(Message, frozen=True):
+    """To the supervisor, from the engine: see what is due by now, and whether to be parked.
+
+    It may come early, and when nothing is due.
+    """
 
 
 class BugFound(Message, frozen=True):
@@ -153,16 +278,32 @@ class BugFound(Message, frozen=True):
 
 
 class HostClosed(Message, frozen=True):
-    """To the supervisor, from its host task: no code of the execution is running any more."""
+    """To the supervisor, from its host task: no code that ran on it is running any more.
+
+    Attributes:
+        number: which of the supervisor's hosts it was, from 1.
+    """
+
+    number: int
 
 
 SupervisorMessage = (
     StartExecution
     | RecoverExecution
     | TaskDecided
+    | AttemptToRepeat
+    | RoutingFailed
+    | WaitBegun
+    | ForkOpened
+    | ForkClosed
     | AttemptStopped
+    | TakeUp
+    | GoOn
+    | ScopeDue
+    | TimeOver
     | OperatorRequest
     | GraceEnded
+    | WakeUp
     | BugFound
     | HostClosed
 )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from actors.values import decode_value
+from actors.values import ValueRefusedError, decode_value, encode_value
 
 OutcomeStatus = Literal["success", "failure"]
 
@@ -22,11 +22,24 @@ ignored.
 NULL = msgspec.Raw(b"null")
 
 
-class ErrorInfo(msgspec.Struct, frozen=True, gc=False):
-    """What went wrong: the type's name and a sentence; neither a traceback nor an exception."""
+class ErrorInfo(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What went wrong: the type's name and a sentence; neither a traceback nor an exception.
+
+    Attributes:
+        type: the name of the exception's class, or what an `ActivityError` says.
+        message: a sentence for people.
+        data: whatever else is to be known about it, as JSON.
+        retryable: False if a further attempt is of no use.
+    """
 
     type: str
     message: str
+    data: msgspec.Raw = NULL
+    retryable: bool = True
+
+    def as_value(self) -> dict[str, Any]:
+        """Return the error as expressions see it: ``type``, ``message`` and ``data``."""
+        return {"type": self.type, "message": self.message, "data": decode_value(self.data)}
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -62,12 +75,55 @@ class ReportedError(Exception):
         self.info = info
 
 
+class ActivityError(Exception):
+    """Raised by an activity to say how its task has failed.
+
+    Conditions see the three as ``error.type``, ``error.message`` and ``error.data``.
+
+    Attributes:
+        info: how it is recorded.
+
+    Raises:
+        ValueRefusedError: *data* is not JSON.
+        TypeError: *type* or *message* is not text.
+    """
+
+    def __init__(
+        self,
+        type: str,  # noqa: A002 - the word that conditions have for it
+        message: str,
+        *,
+        retryable: bool = True,
+        data: Any = None,
+    ) -> None:
+        """Make the error.
+
+        Args:
+            type: what kind of error it is, as "PaymentDeclined".
+            message: a sentence for people.
+            retryable: False if a further attempt is of no use.
+            data: whatever else is to be known about it: JSON.
+        """
+        given: tuple[Any, ...] = (type, message)
+        if not type or not all(isinstance(text, str) for text in given):
+            msg = f"ActivityError takes a type and a message, both text: {type!r}, {message!r}"
+            raise TypeError(msg)
+        super().__init__(f"{type}: {message}")
+        try:
+            encoded = encode_value(data)
+        except ValueRefusedError as error:
+            reason = str(error).removeprefix("the ").removeprefix("result")
+            msg = f"the data of an ActivityError{reason} ({self})"
+            raise ValueRefusedError(msg) from error
+        self.info = ErrorInfo(_kept(type), _kept(message), msgspec.Raw(encoded), retryable)
+
+
 def describe_error(error: BaseException) -> ErrorInfo:
     """Describe *error* without ever raising: user exceptions may have a broken ``__str__``.
 
     An exception group is described by its first leaves, as "2 errors: ValueError: x; KeyError: y".
     """
-    if isinstance(error, ReportedError):
+    if isinstance(error, (ReportedError, ActivityError)):
         return error.info
     try:
         if isinstance(error, BaseExceptionGroup):
@@ -76,7 +132,7 @@ def describe_error(error: BaseException) -> ErrorInfo:
             message = f"{len(leaves)} error{'s'[: len(leaves) != 1]}: {listed}"
         else:
             message = str(error)
-        message = message.encode("utf-8", "backslashreplace").decode()[:MAX_MESSAGE]
+        message = _kept(message)
     except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
         message = "(the error's own text could not be made)"
     return ErrorInfo(type(error).__name__, message)
@@ -84,6 +140,10 @@ def describe_error(error: BaseException) -> ErrorInfo:
 
 MAX_MESSAGE = 4096
 """Characters of an error message that are kept."""
+
+
+def _kept(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()[:MAX_MESSAGE]
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -107,6 +107,10 @@ class Attempt(msgspec.Struct):
         grace: seconds that a cancelled attempt has for its clean-up.
         stop_kind: how the attempt stopped, if it was cancelled; a runner that stops it in another
             way than at a checkpoint says so here before it lets the cancellation through.
+        arguments: what the task is to be run with, a value of the runner's own; UNSET if the flow
+            says nothing about it.
+        scope: the path of the scope that the task is in.
+        visit: how many times that scope has come to the task, from 1.
     """
 
     execution_id: str
@@ -115,6 +119,9 @@ class Attempt(msgspec.Struct):
     context: Context
     grace: float
     stop_kind: StopKind = "stopped"
+    arguments: Any = msgspec.UNSET
+    scope: str = ""
+    visit: int = 1
 
 
 class ActivityRunner(Protocol):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from actors.bodies import task_of
+from actors.ending import conclude, execution_values, stop_all
 from actors.events import (
-    TERMINAL,
     AttemptInterrupted,
+    EndingStarted,
     Event,
     ExecutionCancelled,
     ExecutionQuarantined,
@@ -12,9 +14,11 @@ from actors.events import (
     TaskStarted,
     TaskStopped,
 )
+from actors.expressions import ExpressionError, Values
+from actors.forks import is_being_stopped
 from actors.outcome import ErrorInfo, Outcome
-from actors.plan import END, Plan, PlannedTask
-from actors.routing import decide, follow, go_on
+from actors.plan import Plan, PlannedTask
+from actors.routing import UNCONDITIONAL_END, decide
 from actors.state import ExecutionState
 
 Events = tuple[Event, ...]
@@ -22,6 +26,7 @@ Events = tuple[Event, ...]
 INTERRUPTED = ErrorInfo(
     "Interrupted",
     "the server ended while the task was running, and the task may run at most once (at_most_once)",
+    retryable=False,
 )
 """The error of a task that was interrupted and is not to be run again."""
 
@@ -29,17 +34,17 @@ INTERRUPTED = ErrorInfo(
 def recover(plan: Plan, state: ExecutionState, at: float) -> Events:
     """Return how an execution goes on that is as *state* says, and of which nothing runs.
 
-    An attempt that was running was interrupted: the task is run again, or has failed if it may run
-    only once. What was being cancelled is cancelled: nothing of it is running any more.
+    Attempts that were running were interrupted: their tasks are run again, or have failed if they
+    may run only once. Tasks that run no code of their own go on. What was being cancelled has
+    stopped: nothing of it is running any more.
 
     Returns:
-        What is to be recorded, as one batch; nothing if the execution waits to be resumed.
+        What is to be recorded, as one batch; nothing if there is nothing to say. Scopes that are
+        idle then have to go on.
     """
-    if state.status == "cancelling":
-        return _cancelled(state, at)
-    if state.running:
-        return _interrupted(plan, state, at, may_go_on=state.status == "running")
-    return (go_on(plan, state, at),) if state.status == "running" else ()
+    if state.status == "cancelling" and state.ending is None:
+        return _cancelled(plan, state, at)
+    return _interrupted(plan, state, at, may_start=state.status != "paused")
 
 
 def quarantine(plan: Plan, state: ExecutionState, recoveries: int, at: float) -> Events:
@@ -52,52 +57,71 @@ def quarantine(plan: Plan, state: ExecutionState, recoveries: int, at: float) ->
         at: the time: seconds since 1970-01-01 UTC.
     """
     if state.status == "cancelling":
-        return _cancelled(state, at)  # which runs nothing, and so does no harm
-    events = _interrupted(plan, state, at, may_go_on=False)
-    if events and isinstance(events[-1], TERMINAL):
-        return events
+        # It runs nothing any more, and so does no harm; nor does it do anything else.
+        return (*_stopped(state, at), ExecutionCancelled(at=at))
+    events = _interrupted(plan, state, at, may_start=False)
     return (*events, ExecutionQuarantined(at=at, recoveries=recoveries))
 
 
-def _interrupted(plan: Plan, state: ExecutionState, at: float, *, may_go_on: bool) -> Events:
+def _interrupted(plan: Plan, state: ExecutionState, at: float, *, may_start: bool) -> Events:
     events: list[Event] = []
-    for started in state.running.values():
-        name, visit, attempt = started.task, started.visit, started.attempt
-        events.append(AttemptInterrupted(at=at, task=name, visit=visit, attempt=attempt))
-        task = plan.tasks[name]
-        if task.at_most_once:
-            finished = _failed(task, started, at)
-            events.append(finished)
-            target = END if finished.transition is None else finished.transition.target
-            if may_go_on or target == END:
-                events.append(follow(plan, state, finished, target))
-        elif may_go_on:
-            events.append(TaskStarted(at=at, task=name, visit=visit, attempt=attempt + 1))
+    for path, scope in state.all_scopes():
+        for started in scope.running.values():
+            task = task_of(plan, state, path, started.task)
+            if task.construct is None and not task.goes_on:
+                events += _interrupted_attempt(plan, state, started, at, may_start=may_start)
     return tuple(events)
 
 
-def _failed(task: PlannedTask, started: TaskStarted, at: float) -> TaskFinished:
+def _interrupted_attempt(
+    plan: Plan, state: ExecutionState, started: TaskStarted, at: float, *, may_start: bool
+) -> Events:
+    name, visit, attempt, path = started.task, started.visit, started.attempt, started.scope
+    if is_being_stopped(state, path):
+        stopped = TaskStopped(
+            at=at, scope=path, task=name, attempt=attempt, how="killed", seconds=0.0
+        )
+        return (stopped,)
+    interrupted = AttemptInterrupted(at=at, scope=path, task=name, visit=visit, attempt=attempt)
+    task = task_of(plan, state, path, name)
+    if task.at_most_once:
+        return (interrupted, _failed(plan, state, task, started, at))
+    if not may_start:
+        return (interrupted,)
+    again = TaskStarted(at=at, scope=path, task=name, visit=visit, attempt=attempt + 1)
+    return (interrupted, again)
+
+
+def _failed(
+    plan: Plan, state: ExecutionState, task: PlannedTask, started: TaskStarted, at: float
+) -> TaskFinished:
     outcome = Outcome("failure", 0.0, error=INTERRUPTED)
+    context = state.scope(started.scope).context
+    about = {"name": task.name, "visit": started.visit, "attempt": started.attempt}
+
+    def values() -> Values:
+        return Values(context, task=about, execution=execution_values(plan, ""), outcome=outcome)
+
+    try:
+        transition = decide(task, outcome, values)
+    except ExpressionError:
+        transition = UNCONDITIONAL_END  # it has failed in any case
     return TaskFinished(
         at=at,
-        task=task.name,
+        scope=started.scope,
+        task=started.task,
         visit=started.visit,
         attempt=started.attempt,
         outcome=outcome,
-        transition=decide(task, outcome),
+        transition=transition,
     )
 
 
-def _cancelled(state: ExecutionState, at: float) -> Events:
+def _cancelled(plan: Plan, state: ExecutionState, at: float) -> Events:
+    ending = EndingStarted(at=at, status="cancelled")
+    return (*_stopped(state, at), *conclude(plan, state, ending))
+
+
+def _stopped(state: ExecutionState, at: float) -> tuple[TaskStopped, ...]:
     requested = at if state.cancellation is None else state.cancellation.requested_at
-    stopped = [
-        TaskStopped(
-            at=at,
-            task=started.task,
-            attempt=started.attempt,
-            how="killed",
-            seconds=max(0.0, at - requested),
-        )
-        for started in state.running.values()
-    ]
-    return (*stopped, ExecutionCancelled(at=at))
+    return stop_all(state, "killed", at, max(0.0, at - requested))

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from actors.allowing import check_status
+from actors.bodies import NoSuchBodyError, body_of
+from actors.ending import execution_values
 from actors.events import (
     CancelRequested,
     Event,
-    ExecutionCompleted,
     ExecutionPaused,
     ExecutionResumed,
     ExecutionRetried,
-    TaskSkipped,
+    SignalReceived,
     TaskStarted,
 )
 from actors.messages import (
@@ -22,25 +24,28 @@ from actors.messages import (
     PauseExecution,
     ResumeExecution,
     RetryExecution,
+    SendSignal,
     SkipTask,
 )
-from actors.outcome import Outcome
-from actors.plan import END, Plan
-from actors.routing import decide, enter, go_on
-from actors.state import ExecutionState, ExecutionStatus
+from actors.paths import COMPENSATION, ROOT, task_path
+from actors.plan import Plan
+from actors.routing import go_on
+from actors.skipping import skip
+from actors.state import ExecutionState
 
 Events = tuple[Event, ...]
 
 
 def decide_request(
-    plan: Plan, state: ExecutionState, request: OperatorRequest, at: float
+    plan: Plan, state: ExecutionState, request: OperatorRequest, execution_id: str, at: float
 ) -> Events:
     """Return what *request* leads to, to be recorded as one batch.
 
     Args:
-        plan: what the execution runs.
+        plan: what the execution runs, or is to run from now on.
         state: how it stands.
         request: what is asked for.
+        execution_id: the execution's id.
         at: the time: seconds since 1970-01-01 UTC.
 
     Returns:
@@ -49,98 +54,96 @@ def decide_request(
     Raises:
         NotAllowedError: the execution's status does not allow it.
     """
-    return _DECISIONS[type(request)](plan, state, request, at)
+    if isinstance(request, RetryExecution):
+        return _retry(plan, state, request, execution_id, at)
+    if isinstance(request, SkipTask):
+        return skip(plan, state, request, execution_id, at)
+    return _DECISIONS[type(request)](state, request, at)
 
 
-def _cancel(_: Plan, state: ExecutionState, request: CancelExecution, at: float) -> Events:
+def _cancel(state: ExecutionState, request: CancelExecution, at: float) -> Events:
     if state.status in {"cancelling", "cancelled"}:
         return ()
-    _check(state, "cancelled", "running", "paused", "quarantined")
+    check_status(state, "cancelled", "running", "paused", "quarantined")
     return (CancelRequested(at=at, by=request.by, reason=request.reason),)
 
 
-def _pause(_: Plan, state: ExecutionState, request: PauseExecution, at: float) -> Events:
+def _pause(state: ExecutionState, request: PauseExecution, at: float) -> Events:
     if state.status == "paused":
         return ()
-    _check(state, "paused", "running")
+    check_status(state, "paused", "running")
+    if state.ending is not None:
+        msg = "has come to its end, which cannot be paused"
+        raise NotAllowedError(msg)
     return (ExecutionPaused(at=at, by=request.by, reason=request.reason),)
 
 
-def _resume(plan: Plan, state: ExecutionState, request: ResumeExecution, at: float) -> Events:
+def _resume(state: ExecutionState, request: ResumeExecution, at: float) -> Events:
     if state.status == "running":
         return ()
-    _check(state, "resumed", "paused", "quarantined")
-    resumed = ExecutionResumed(at=at, by=request.by, reason=request.reason)
-    if state.running:
-        return (resumed,)  # what ran when it was paused runs still
-    return (resumed, go_on(plan, state, at))
+    check_status(state, "resumed", "paused", "quarantined")
+    return (ExecutionResumed(at=at, by=request.by, reason=request.reason),)
 
 
-def _retry(_: Plan, state: ExecutionState, request: RetryExecution, at: float) -> Events:
-    _check(state, "retried", "failed", "cancelled")
-    plan = request.plan
-    following = go_on(plan, state, at)
-    if isinstance(following, TaskStarted) and following.task not in plan.tasks:
-        msg = (
-            f"goes on at task '{following.task}', which version {plan.flow_version} of flow "
-            f"'{plan.flow_id}' does not have; retry it on a version that has it, or rerun it"
-        )
-        raise NotAllowedError(msg)
-    retried = ExecutionRetried(
-        at=at, by=request.by, reason=request.reason, flow_version=plan.flow_version
-    )
-    return (retried, following)
-
-
-def _skip(plan: Plan, state: ExecutionState, request: SkipTask, at: float) -> Events:
-    _check(state, "given a result instead of running a task", "paused", "failed")
-    if state.running:
-        running = next(iter(state.running))
-        msg = f"is running task '{running}'; only a task that waits or has failed can be skipped"
-        raise NotAllowedError(msg)
-    task = state.stopped_task or state.next_task or state.error_task or state.current_task
-    if request.task not in {None, task}:
-        msg = f"is at task '{task}'; task '{request.task}' cannot be skipped"
-        raise NotAllowedError(msg)
-    is_new_visit = task == state.next_task and state.stopped_task is None
-    visit = state.visits.get(task, 0) + is_new_visit
-    transition = decide(plan.tasks[task], Outcome("success", 0.0, request.result))
-    skipped = TaskSkipped(
+def _signal(state: ExecutionState, request: SendSignal, at: float) -> Events:
+    if request.key is not None and request.key in state.signal_keys:
+        return ()
+    check_status(state, "sent a signal", "running", "paused")
+    received = SignalReceived(
         at=at,
         by=request.by,
         reason=request.reason,
-        task=task,
-        visit=visit,
-        result=request.result,
-        transition=transition,
+        name=request.name,
+        value=request.value,
+        key=request.key,
     )
-    if transition.target == END:
-        return (skipped, ExecutionCompleted(at=at))
-    if state.status == "paused":
-        return (skipped,)
-    return (skipped, enter(plan, state, transition.target, at))
+    return (received,)
 
 
-def _check(state: ExecutionState, done: str, *allowed: ExecutionStatus) -> None:
-    """Return if the status is one of *allowed*.
+def _retry(
+    plan: Plan, state: ExecutionState, request: RetryExecution, execution_id: str, at: float
+) -> Events:
+    check_status(state, "retried", "failed", "cancelled")
+    if COMPENSATION in state.scopes:
+        msg = "has compensated its finished tasks, so it cannot go on; rerun it instead"
+        raise NotAllowedError(msg)
+    following = go_on(plan, state, ROOT, execution_values(plan, execution_id), at)
+    for event in following:
+        if isinstance(event, TaskStarted) and event.task not in plan.tasks:
+            raise _no_such_task(plan, event.task)
+    _check_scopes(plan, state)
+    retried = ExecutionRetried(
+        at=at, by=request.by, reason=request.reason, flow_version=plan.flow_version
+    )
+    return (retried, *following)
+
+
+def _check_scopes(plan: Plan, state: ExecutionState) -> None:
+    """Return if the plan has the tasks at which the scopes would go on.
 
     Raises:
-        NotAllowedError: it is not; the message says which statuses allow it.
+        NotAllowedError: it does not.
     """
-    if state.status not in allowed:
-        *others, last = allowed
-        listed = f"{', '.join(others)} and {last}" if others else last
-        stands = _ENDED.get(state.status, f"is {state.status}")
-        msg = f"{stands}; only {listed} executions can be {done}"
-        raise NotAllowedError(msg)
+    for path, scope in state.scopes.items():
+        task = scope.stopped_task or scope.next_task or next(reversed(scope.results), None)
+        try:
+            is_known = task is None or task in body_of(plan, path).tasks
+        except NoSuchBodyError:
+            is_known = False
+        if not is_known:
+            raise _no_such_task(plan, task_path(path, task or ""))
 
 
-_ENDED = {"completed": "has completed", "failed": "has failed", "cancelled": "was cancelled"}
+def _no_such_task(plan: Plan, task: str) -> NotAllowedError:
+    return NotAllowedError(
+        f"goes on at task '{task}', which version {plan.flow_version} of flow "
+        f"'{plan.flow_id}' does not have; retry it on a version that has it, or rerun it"
+    )
+
 
 _DECISIONS: Final[dict[type[OperatorRequest], Callable[..., Events]]] = {
     CancelExecution: _cancel,
     PauseExecution: _pause,
     ResumeExecution: _resume,
-    RetryExecution: _retry,
-    SkipTask: _skip,
+    SendSignal: _signal,
 }

@@ -1,23 +1,90 @@
-"""The router actor: applies a flow's conditions to how its tasks ended."""
+"""The router actor: says what follows from how a flow's tasks ended."""
 
 from __future__ import annotations
 
+import random
+from functools import partial
+
+import msgspec
+
 from actors.actor import Actor
 from actors.dispatcher import Dispatcher
-from actors.messages import ApplyConditions, SupervisorMessage, TaskDecided
-from actors.routing import decide
+from actors.ending import execution_values
+from actors.expressions import ExpressionError, Values
+from actors.messages import (
+    ApplyConditions,
+    AttemptToRepeat,
+    RoutingFailed,
+    RunTask,
+    SupervisorMessage,
+    TaskDecided,
+)
+from actors.outcome import Outcome
+from actors.plan import Plan
+from actors.ports import Clock
+from actors.routing import decide, due_again, expression_error
+from actors.values import ValueRefusedError, encode_value
 
 
 class RouterActor(Actor[ApplyConditions]):
-    """A mailbox around `actors.routing.decide`; keeps nothing between messages."""
+    """A mailbox around the rules of `actors.routing`; keeps nothing between messages."""
 
-    __slots__ = ("_supervisor",)
+    __slots__ = ("_clock", "_execution_id", "_supervisor", "plan")
 
-    def __init__(self, dispatcher: Dispatcher, supervisor: Actor[SupervisorMessage]) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        supervisor: Actor[SupervisorMessage],
+        *,
+        clock: Clock,
+        execution_id: str,
+        plan: Plan,
+    ) -> None:
         super().__init__(dispatcher)
+        self.plan = plan  # the supervisor's to change
         self._supervisor = supervisor
+        self._clock = clock
+        self._execution_id = execution_id
 
     def receive(self, message: ApplyConditions) -> None:
-        """Decide where the finished task leads and tell the supervisor."""
+        """Decide where the finished task leads, or when it is tried again; tell the supervisor."""
         run, outcome = message.run, message.outcome
-        self._supervisor.send(TaskDecided(run, outcome, decide(run.task, outcome)))
+        task = run.task
+        if outcome.error is None:
+            if task.output is not None:
+                outcome = self._shaped(run, outcome)
+        elif task.retry is not None:
+            at, chance = self._clock.now(), random.random()  # noqa: S311 - for jitter
+            due = due_again(run.failures, task, outcome.error, run.since, at, chance)
+            if due is not None:
+                self._supervisor.send(AttemptToRepeat(run, outcome, due))
+                return
+        values = partial(values_of, self.plan, self._execution_id, run, outcome)
+        try:
+            transition = decide(task, outcome, values)
+        except ExpressionError as error:
+            self._supervisor.send(RoutingFailed(run, outcome, expression_error(error)))
+        else:
+            self._supervisor.send(TaskDecided(run, outcome, transition))
+
+    def _shaped(self, run: RunTask, outcome: Outcome) -> Outcome:
+        """Return the outcome with the result that the task's ``output`` makes of it."""
+        assert run.task.output is not None
+        try:
+            values = values_of(self.plan, self._execution_id, run, outcome)
+            result = run.task.output.evaluate(values)
+            data = msgspec.Raw(encode_value(result))
+        except (ExpressionError, ValueRefusedError) as error:
+            shown = ExpressionError(f"output of task '{run.task.name}': {error}")
+            return Outcome("failure", outcome.seconds, error=expression_error(shown))
+        return Outcome("success", outcome.seconds, data)
+
+
+def values_of(
+    plan: Plan, execution_id: str, run: RunTask, outcome: Outcome | None = None
+) -> Values:
+    """Return what expressions can speak of, during a task's attempt or behind it."""
+    about = {"name": run.task.name, "visit": run.visit, "attempt": run.attempt}
+    known = run.undoes if outcome is None else outcome
+    execution = execution_values(plan, execution_id)
+    return Values(run.context, task=about, execution=execution, outcome=known)

@@ -2,76 +2,208 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
+from actors.bodies import body_of, task_of
+from actors.ending import conclude
 from actors.events import (
+    EndingStarted,
     Event,
     ExecutionCompleted,
-    ExecutionFailed,
+    ScopeFinished,
     TaskFinished,
     TaskStarted,
     Transition,
 )
-from actors.outcome import ErrorInfo, Outcome
-from actors.plan import END, Plan, PlannedTask
+from actors.expressions import ExpressionError, Values
+from actors.forks import after_scope
+from actors.outcome import NULL, ErrorInfo, Outcome
+from actors.paths import COMPENSATION, FINALLY, ROOT
+from actors.plan import END, Condition, Plan, PlannedTask
 from actors.state import ExecutionState
+
+Events = tuple[Event, ...]
 
 UNCONDITIONAL_END: Final = Transition(None, matched=False, target=END)
 
 
-def decide(task: PlannedTask, outcome: Outcome) -> Transition:
+def decide(
+    task: PlannedTask, outcome: Outcome, values: Callable[[], Mapping[str, Any]] = dict
+) -> Transition:
     """Apply the conditions of *task* to how it ended.
 
-    The first condition decides. A task without conditions leads to the end.
+    The first condition that holds decides. A task without one leads to the end.
+
+    Args:
+        task: the task.
+        outcome: how it ended.
+        values: makes what conditions can speak of; called only if one does.
+
+    Raises:
+        ExpressionError: a condition has no answer; the message names it.
     """
     for condition in task.conditions:
-        return condition.on_success if outcome.error is None else condition.on_failure
+        if condition.when is None or _holds(task, condition, values()):
+            return condition.on_success if outcome.error is None else condition.on_failure
     return UNCONDITIONAL_END
 
 
-def follow(plan: Plan, state: ExecutionState, finished: TaskFinished, target: str) -> Event:
+def _holds(task: PlannedTask, condition: Condition, values: Mapping[str, Any]) -> bool:
+    assert condition.when is not None
+    try:
+        return condition.when.evaluate(values) is True
+    except ExpressionError as error:
+        msg = f"condition '{condition.on_success.condition}' of task '{task.name}': {error}"
+        raise ExpressionError(msg) from error
+
+
+def due_again(  # noqa: PLR0917 - what is asked of a clock and of chance is given from outside
+    run_failures: int, task: PlannedTask, error: ErrorInfo, since: float, at: float, chance: float
+) -> float | None:
+    """Return when a task whose attempt has just failed is to be tried again; None for never.
+
+    Args:
+        run_failures: how many attempts of the visit had failed before.
+        task: the task.
+        error: why this one failed.
+        since: when the first attempt of the visit began.
+        at: the time now.
+        chance: a random number from 0 to 1, for the jitter.
+    """
+    retry = task.retry
+    if retry is None or not retry.allows(error, run_failures + 1):
+        return None
+    due = at + retry.interval(run_failures + 1, chance)
+    if task.deadline is not None and due >= since + task.deadline:
+        return None
+    return due
+
+
+def follow(plan: Plan, state: ExecutionState, finished: TaskFinished, target: str) -> Events:
     """Return what is to be recorded behind *finished*, which leads to *target*.
 
-    The execution fails if its last task did and led to the end, and if a task would run more often
-    than the plan allows; it completes if its last task succeeded.
+    At the end of its body a scope ends as its last task did.
     """
-    at, error = finished.at, finished.outcome.error
     if target != END:
-        return enter(plan, state, target, at)
-    if error is None:
-        return ExecutionCompleted(at=at)
-    return ExecutionFailed(at=at, error=error, task=finished.task)
+        return enter(plan, state, finished.scope, target, finished.at)
+    outcome, task = finished.outcome, finished.task
+    is_success, is_plain = outcome.error is None, plan.closing is None and plan.output is None
+    if not finished.scope and is_success and is_plain:
+        return (ExecutionCompleted(at=finished.at),)
+    is_compensable = finished.is_compensable
+    return end_scope(
+        plan, state, finished.scope, outcome, task, finished.at, is_compensable=is_compensable
+    )
 
 
-def enter(plan: Plan, state: ExecutionState, task: str, at: float) -> Event:
-    """Return what is to be recorded when the execution comes to *task*: that it starts or may not.
+def end_scope(  # noqa: PLR0917
+    plan: Plan,
+    state: ExecutionState,
+    scope: str,
+    outcome: Outcome,
+    task: str,
+    at: float,
+    *,
+    is_compensable: bool = False,
+) -> Events:
+    """Return what is to be recorded when a scope comes to its end.
 
-    It may not start more often than the plan allows: then the execution fails.
+    Args:
+        plan: what the execution runs.
+        state: how it stands.
+        scope: the path of the scope.
+        outcome: how it ends.
+        task: the task that it ends in.
+        at: the time: seconds since 1970-01-01 UTC.
+        is_compensable: whether that task, which finishes just now, can be compensated.
     """
-    visit = state.visits.get(task, 0) + 1
-    if visit <= plan.max_visits:
-        return TaskStarted(at=at, task=task, visit=visit)
+    if scope == ROOT:
+        status: Final = "completed" if outcome.error is None else "failed"
+        ending = EndingStarted(at=at, status=status, error=outcome.error, task=task)
+        return conclude(plan, state, ending, is_compensable=is_compensable)
+    if scope == COMPENSATION:
+        return ()  # what is compensated next is decided when this is recorded
+    if scope == FINALLY:
+        return (ScopeFinished(at=at, scope=scope, outcome=outcome),)
+    return after_scope(plan, state, scope, outcome, at)
+
+
+def enter(plan: Plan, state: ExecutionState, scope: str, task: str, at: float) -> Events:
+    """Return what is to be recorded when a scope comes to *task*: that it starts or may not.
+
+    It may not start more often than the body allows: then the scope fails.
+    """
+    body, current = (body_of(plan, scope), state.scopes[scope]) if scope else (plan, state)
+    visit = current.visits.get(task, 0) + 1
+    if visit <= body.max_visits:
+        return (TaskStarted(at=at, scope=scope, task=task, visit=visit),)
     message = (
         f"task '{task}' would run for the {visit}th time; "
-        f"the flow allows {plan.max_visits} (max_visits)"
+        f"the flow allows {body.max_visits} (max_visits)"
     )
-    return ExecutionFailed(at=at, error=ErrorInfo("MaxVisitsExceeded", message), task=task)
+    error = ErrorInfo("MaxVisitsExceeded", message)
+    return end_scope(plan, state, scope, Outcome("failure", 0.0, error=error), task, at)
 
 
-def go_on(plan: Plan, state: ExecutionState, at: float) -> Event:
-    """Return what is to be recorded when an execution goes on in which nothing runs.
+def go_on(
+    plan: Plan, state: ExecutionState, scope: str, execution: Mapping[str, Any], at: float
+) -> Events:
+    """Return what is to be recorded when a scope goes on in which nothing runs or waits.
 
-    The attempt that was stopped, or that failed and ended the execution, is followed by the next
-    attempt of the same visit. Otherwise the execution goes where its last task leads.
+    The attempt that was stopped, or that failed and ended the scope, is followed by the next
+    attempt of the same visit. Otherwise the scope goes where its last task leads.
+
+    Args:
+        plan: what the execution runs.
+        state: how it stands.
+        scope: the path of the scope, which is open.
+        execution: what expressions know about the execution.
+        at: the time: seconds since 1970-01-01 UTC.
     """
-    if state.stopped_task is None and state.next_task is not None:
-        return enter(plan, state, state.next_task, at)
-    task = state.stopped_task or state.error_task
-    if task is None:
-        task = state.current_task  # it finished while the execution was being cancelled
-        outcome = state.results.get(task)
-        if outcome is not None and outcome.error is None and task in plan.tasks:
-            target = decide(plan.tasks[task], outcome).target
-            return ExecutionCompleted(at=at) if target == END else enter(plan, state, target, at)
-    visit, attempt = state.visits.get(task, 1), state.attempts.get(task, 0) + 1
-    return TaskStarted(at=at, task=task, visit=visit, attempt=attempt)
+    current = state.scope(scope)
+    if current.stopped_task is None and current.next_task is not None:
+        return enter(plan, state, scope, current.next_task, at)
+    failed = state.error_task if scope == ROOT else None
+    task = current.stopped_task or failed or current.current_task
+    if current.stopped_task is None:
+        if task == END:
+            last = next(reversed(current.results))
+            return end_scope(plan, state, scope, current.results[last], last, at)
+        outcome = current.results.get(task)
+        if outcome is not None and outcome.error is None:
+            return _decide_again(plan, state, scope, task, execution, at)
+    visit, attempt = current.visits.get(task, 1), current.attempts.get(task, 0) + 1
+    return (TaskStarted(at=at, scope=scope, task=task, visit=visit, attempt=attempt),)
+
+
+def _decide_again(  # noqa: PLR0917
+    plan: Plan,
+    state: ExecutionState,
+    scope: str,
+    name: str,
+    execution: Mapping[str, Any],
+    at: float,
+) -> Events:
+    """Return what follows a task that has finished, but whose conditions have not decided."""
+    current = state.scope(scope)
+    outcome, visit = current.results[name], current.visits.get(name, 1)
+    task = task_of(plan, state, scope, name)
+
+    def values() -> Values:
+        about = {"name": name, "visit": visit, "attempt": current.attempts.get(name, 1)}
+        return Values(current.context, task=about, execution=execution, outcome=outcome)
+
+    try:
+        target = decide(task, outcome, values).target
+    except ExpressionError as error:
+        failure = Outcome("failure", 0.0, error=expression_error(error))
+        return end_scope(plan, state, scope, failure, name, at)
+    if target == END:
+        return end_scope(plan, state, scope, outcome, name, at)
+    return enter(plan, state, scope, target, at)
+
+
+def expression_error(error: Exception) -> ErrorInfo:
+    """Return how an expression that has no value is recorded: another attempt is of no use."""
+    return ErrorInfo("ExpressionError", str(error)[:4096], NULL, retryable=False)

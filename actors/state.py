@@ -1,4 +1,4 @@
-"""The state of an execution: the fold of its events.
+"""The state of an execution: what its events say of it.
 
 The supervisor owns one of these and changes it with `evolve` alone, after the journal has the
 event; a recovery, or a look at an ended execution, folds the same events into the same state.
@@ -6,33 +6,23 @@ event; a recovery, or a look at an ended execution, folds the same events into t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 
 from actors.context import Context
 from actors.events import (
-    AttemptInterrupted,
-    CancelRequested,
-    Event,
-    ExecutionCancelled,
-    ExecutionCompleted,
-    ExecutionFailed,
-    ExecutionPaused,
-    ExecutionQuarantined,
-    ExecutionResumed,
-    ExecutionRetried,
-    ExecutionStarted,
+    AttemptFailed,
+    EndingStarted,
+    ExecutionParked,
     Scalar,
-    TaskFinished,
-    TaskSkipped,
     TaskStarted,
     TaskStopped,
-    Transition,
+    WaitStarted,
 )
-from actors.outcome import ErrorInfo, Outcome
-from actors.plan import END
+from actors.outcome import NULL, ErrorInfo, Outcome
+from actors.paths import COMPENSATION, FINALLY, ROOT
 
 ExecutionStatus = Literal[
     "pending",
@@ -71,191 +61,173 @@ class Cancellation(msgspec.Struct):
 _NOTHING = Context()
 
 
-class ExecutionState(msgspec.Struct):
-    """What is known about an execution.
+class Fork(msgspec.Struct):
+    """The scopes that a task of a scope opens: the branches of a parallel task, the items of a map.
 
     Attributes:
-        seq: how many events made this state.
+        task: the task's name.
+        total: how many scopes there will have been in the end.
+        items: what a map runs for, each as JSON; empty for a parallel task.
+        binds: the name that an item has in its scope's context.
+        scopes: the scopes by their path, in the order of their opening.
+        attempt: the attempt of the task that opened them, or had them go on, last.
+        succeeded: how many came to their end with a success, and `failed` with a failure.
+        is_joined: whether what becomes of the task is decided.
+    """
+
+    task: str
+    total: int
+    items: list[msgspec.Raw]
+    binds: str | None
+    attempt: int
+    scopes: dict[str, ScopeState] = {}
+    succeeded: int = 0
+    failed: int = 0
+    is_joined: bool = False
+
+
+class ScopeState(msgspec.Struct):
+    """What is known about one run of a body: the flow's own, or one that a task has opened.
+
+    Attributes:
         current_task: the task that runs or ran last; "end" after the transition to the end.
         next_task: where the last transition leads, until that task is started: not yet, or not at
             all, if the execution is paused or has ended.
         stopped_task: the task whose attempt ended without an outcome (it was cancelled, or the
-            server ended), until it is started again.
+            server ended), or failed and is to be repeated, until it is started again.
         results: the last outcome of every task that has finished, in the order of finishing.
         visits: how often each task was started.
         running: how the attempts that have not ended were started, by task.
         attempts: the number of the last attempt of each task's last visit.
+        since: when the first attempt of the current visit began.
+        failures: how many attempts of the current visit have failed.
+        wait: what the scope waits for, while nothing of it runs.
+        fork: the scopes that the current task has opened.
+        outcome: how the scope ended; None while it has not, and for the execution's own.
+        is_stopped: whether it was stopped before its end.
+        is_busy: whether code of the scope's own runs, or is about to: none of a scope it opened.
+    """
+
+    current_task: str = ""
+    next_task: str | None = None
+    stopped_task: str | None = None
+    context: Context = _NOTHING
+    results: dict[str, Outcome] = msgspec.field(default_factory=dict)
+    visits: dict[str, int] = msgspec.field(default_factory=dict)
+    running: dict[str, TaskStarted] = msgspec.field(default_factory=dict)
+    attempts: dict[str, int] = msgspec.field(default_factory=dict)
+    since: float = 0.0
+    failures: int = 0
+    wait: WaitStarted | AttemptFailed | None = None
+    fork: Fork | None = None
+    outcome: Outcome | None = None
+    is_stopped: bool = False
+    is_busy: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has neither come to its end nor been stopped."""
+        return self.outcome is None and not self.is_stopped
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it runs or waits, although it is open."""
+        return self.is_open and not self.running and self.wait is None
+
+
+class Compensable(msgspec.Struct, frozen=True):
+    """A finished task that is to be compensated if the execution does not complete.
+
+    Attributes:
+        name: what its compensation is called, in the scope of compensations: its task path, with
+            the visit's number if that is not the first.
+        scope: the path of its scope.
+        task: its name there.
+        context: the context behind it.
+        outcome: how it finished.
+    """
+
+    name: str
+    scope: str
+    task: str
+    context: Context
+    outcome: Outcome
+
+
+class ExecutionState(ScopeState):
+    """What is known about an execution; also the state of its own scope.
+
+    Attributes:
+        seq: how many events made this state.
         interruptions: how many attempts ended because the server did.
         metadata: what the execution can be looked up by.
         rerun_of: the execution that this one repeats.
+        parent: the execution that this one is a sub-flow of.
         has_failures: whether any task has failed.
         error: why the execution failed, and `error_task` where.
+        scopes: all other scopes by their path.
+        busy: how many scopes are busy.
+        signals: the signals that no task has taken yet, by name, oldest first.
+        signal_keys: the keys of all signals that were sent with one.
+        compensable: finished tasks that are to be compensated, by the name of the compensation.
+        ending: the beginning of the execution's end, if its end takes more than an event.
+        output: what the flow makes of it, as JSON.
+        parked: that it is parked, if that is what was recorded last.
     """
 
     flow_id: str = ""
     flow_version: int = 0
     status: ExecutionStatus = "pending"
     seq: int = 0
-    current_task: str = ""
-    next_task: str | None = None
-    stopped_task: str | None = None
-    context: Context = _NOTHING
     started_at: float = 0.0
     ended_at: float | None = None
-    results: dict[str, Outcome] = msgspec.field(default_factory=dict)
-    visits: dict[str, int] = msgspec.field(default_factory=dict)
-    running: dict[str, TaskStarted] = msgspec.field(default_factory=dict)
-    attempts: dict[str, int] = msgspec.field(default_factory=dict)
     interruptions: int = 0
     metadata: dict[str, Scalar] = {}
     rerun_of: str | None = None
+    parent: str | None = None
     has_failures: bool = False
     error: ErrorInfo | None = None
     error_task: str | None = None
     cancellation: Cancellation | None = None
+    scopes: dict[str, ScopeState] = {}
+    busy: int = 0
+    signals: dict[str, list[msgspec.Raw]] = {}
+    signal_keys: set[str] = set()
+    compensable: dict[str, Compensable] = {}
+    ending: EndingStarted | None = None
+    output: msgspec.Raw = NULL
+    parked: ExecutionParked | None = None
 
     @property
     def has_ended(self) -> bool:
         """Whether the execution has ended; nothing changes it any more then."""
         return self.ended_at is not None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any scope waits for something."""
+        return any(scope.wait is not None for _, scope in self.all_scopes())
 
-def evolve(state: ExecutionState, events: Sequence[Event]) -> None:
-    """Apply *events*, in place. Never fails on events that this program has written."""
-    for event in events:
-        _EVOLVERS[type(event)](state, event)
-    state.seq += len(events)
+    def is_parked_until(self, due: float | None) -> bool:
+        """Whether the last that was recorded is that it is parked until *due*."""
+        return self.parked is not None and self.parked.due == due
 
+    @property
+    def is_ending_busy(self) -> bool:
+        """Whether something that belongs to the end runs, waits, or is about to go on."""
+        compensation, closing = self.scopes.get(COMPENSATION), self.scopes.get(FINALLY)
+        is_compensating = compensation is not None and not compensation.is_idle
+        return is_compensating or (closing is not None and closing.is_open)
 
-def fold(events: Sequence[Event]) -> ExecutionState:
-    """Return the state that *events* lead to."""
-    state = ExecutionState()
-    evolve(state, events)
-    return state
+    def scope(self, path: str) -> ScopeState:
+        """Return the state of the scope *path*, which there is."""
+        return self.scopes[path] if path else self
 
+    def find(self, path: str) -> ScopeState | None:
+        """Return the state of the scope *path*; None if there is none any more."""
+        return self.scopes.get(path) if path else self
 
-def _execution_started(state: ExecutionState, event: ExecutionStarted) -> None:
-    state.flow_id = event.flow_id
-    state.flow_version = event.flow_version
-    state.status = "running"
-    state.current_task = event.start_task
-    state.context = Context.from_json(event.context)
-    state.started_at = event.at
-    state.metadata = event.metadata
-    state.rerun_of = event.rerun_of
-
-
-def _task_started(state: ExecutionState, event: TaskStarted) -> None:
-    state.current_task = event.task
-    state.next_task = state.stopped_task = None
-    state.visits[event.task] = event.visit
-    state.attempts[event.task] = event.attempt
-    state.running[event.task] = event
-
-
-def _attempt_interrupted(state: ExecutionState, event: AttemptInterrupted) -> None:
-    state.running.pop(event.task, None)
-    state.stopped_task = event.task
-    state.interruptions += 1
-
-
-def _task_finished(state: ExecutionState, event: TaskFinished) -> None:
-    state.running.pop(event.task, None)
-    _keep_outcome(state, event.task, event.outcome)
-    if event.outcome.error is not None:
-        state.has_failures = True
-    if event.transition is not None:
-        _lead_on(state, event.transition)
-
-
-def _task_skipped(state: ExecutionState, event: TaskSkipped) -> None:
-    if state.has_ended:
-        _reopen(state)
-    state.visits[event.task] = event.visit
-    _keep_outcome(state, event.task, Outcome("success", 0.0, event.result))
-    _lead_on(state, event.transition)
-
-
-def _keep_outcome(state: ExecutionState, task: str, outcome: Outcome) -> None:
-    if state.stopped_task == task:
-        state.stopped_task = None
-    if task in state.results:  # a repeated task moves to the end: results are in run order
-        del state.results[task]
-    state.results[task] = outcome
-    state.context = state.context.extended(f"{task}_result", outcome.data)
-
-
-def _lead_on(state: ExecutionState, transition: Transition) -> None:
-    state.current_task = transition.target
-    state.next_task = None if transition.target == END else transition.target
-
-
-def _execution_paused(state: ExecutionState, _: ExecutionPaused) -> None:
-    state.status = "paused"
-
-
-def _execution_resumed(state: ExecutionState, _: ExecutionResumed) -> None:
-    state.status = "running"
-
-
-def _execution_quarantined(state: ExecutionState, _: ExecutionQuarantined) -> None:
-    state.status = "quarantined"
-
-
-def _execution_retried(state: ExecutionState, event: ExecutionRetried) -> None:
-    state.flow_version = event.flow_version
-    _reopen(state)
-
-
-def _reopen(state: ExecutionState) -> None:
-    state.status = "running"
-    state.ended_at = None
-    state.error = state.error_task = state.cancellation = None
-
-
-def _cancel_requested(state: ExecutionState, event: CancelRequested) -> None:
-    state.status = "cancelling"
-    state.cancellation = Cancellation(event.at, event.reason, by=event.by)
-
-
-def _task_stopped(state: ExecutionState, event: TaskStopped) -> None:
-    if state.running.pop(event.task, None) is not None:
-        state.stopped_task = event.task
-    if state.cancellation is not None:
-        state.cancellation.tasks = (*state.cancellation.tasks, event)
-
-
-def _execution_completed(state: ExecutionState, event: ExecutionCompleted) -> None:
-    state.status = "completed"
-    state.ended_at = event.at
-
-
-def _execution_failed(state: ExecutionState, event: ExecutionFailed) -> None:
-    state.status = "failed"
-    state.ended_at = event.at
-    state.running.clear()
-    state.error = event.error
-    state.error_task = event.task
-
-
-def _execution_cancelled(state: ExecutionState, event: ExecutionCancelled) -> None:
-    state.status = "cancelled"
-    state.ended_at = event.at
-
-
-_EVOLVERS: dict[type[Event], Callable[[ExecutionState, Any], None]] = {
-    ExecutionStarted: _execution_started,
-    TaskStarted: _task_started,
-    AttemptInterrupted: _attempt_interrupted,
-    TaskFinished: _task_finished,
-    TaskSkipped: _task_skipped,
-    ExecutionPaused: _execution_paused,
-    ExecutionResumed: _execution_resumed,
-    ExecutionRetried: _execution_retried,
-    ExecutionQuarantined: _execution_quarantined,
-    CancelRequested: _cancel_requested,
-    TaskStopped: _task_stopped,
-    ExecutionCompleted: _execution_completed,
-    ExecutionFailed: _execution_failed,
-    ExecutionCancelled: _execution_cancelled,
-}
+    def all_scopes(self) -> Iterator[tuple[str, ScopeState]]:
+        """Return all scopes with their paths, the execution's own first."""
+        yield ROOT, self
+        yield from list(self.scopes.items())

@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
+from typing import Any, Final
 
 import anyio
 import msgspec
 
 from actors.actor import Actor, HostedActor
-from actors.messages import ApplyConditions, AttemptStopped, RunTask, SupervisorMessage
-from actors.outcome import Outcome, describe_error
+from actors.expressions import ExpressionError
+from actors.forks import timed_out
+from actors.messages import (
+    ApplyConditions,
+    AttemptStopped,
+    RunTask,
+    SupervisorMessage,
+    WaitBegun,
+)
+from actors.outcome import ErrorInfo, Outcome, describe_error
+from actors.plan import Plan, Signal
 from actors.ports import Attempt, Clock
+from actors.router import RouterActor, values_of
+from actors.routing import expression_error
+
+MAX_WAIT: Final = 3_155_760_000.0
+"""Seconds that a task may wait: a hundred years."""
 
 
 class TaskEnvironment(msgspec.Struct, frozen=True):
     """What the task actors of one execution share."""
 
     execution_id: str
+    plan: Plan
     supervisor: Actor[SupervisorMessage]
-    router: Actor[ApplyConditions]
+    router: RouterActor
     clock: Clock
     grace: float
 
 
 class TaskActor(HostedActor[RunTask]):
-    """Runs one visit of a task.
+    """Runs one attempt of a task that has code of its own.
 
     It is the outermost frame around the user's code. Whatever that raises ends here: SystemExit
     and KeyboardInterrupt, which would stop the event loop; a CancelledError that nobody asked for,
     which would pass for a cancellation. Only two things come out: an outcome, told to the router,
-    or that the attempt stopped because its execution was cancelled, told to the supervisor.
+    or that the attempt stopped because it was cancelled, told to the supervisor.
     """
 
     __slots__ = ("_environment",)
@@ -39,7 +56,7 @@ class TaskActor(HostedActor[RunTask]):
         self._environment = environment
 
     async def run(self) -> None:
-        """Run the attempt.
+        """Run the attempt, for as long as it may take.
 
         Cancelling it cancels the activity and waits for what the activity does about it. It does
         not raise then either: the supervisor knows that it cancelled.
@@ -53,7 +70,13 @@ class TaskActor(HostedActor[RunTask]):
         )
         started = monotonic()
         try:
-            data = await task.runner.run(attempt)
+            if message.scope or task.arguments is not None:
+                _prepare(attempt, message, environment)
+            assert task.runner is not None
+            if task.timeout is None and task.deadline is None:
+                data = await task.runner.run(attempt)
+            else:
+                data = await _run_within(message, attempt, environment.clock)
         except BaseException as error:  # noqa: BLE001 - see the class: nothing may leave this frame
             self._report_raised(message, attempt, error, monotonic() - started)
         else:
@@ -64,7 +87,8 @@ class TaskActor(HostedActor[RunTask]):
         self, message: RunTask, attempt: Attempt, error: BaseException, seconds: float
     ) -> None:
         if not is_being_cancelled():
-            outcome = Outcome("failure", seconds, error=describe_error(error))
+            info = _described(error, message)
+            outcome = Outcome("failure", seconds, error=info)
             self._environment.router.send(ApplyConditions(message, outcome))
             return
         rest = _without_cancellation(error)
@@ -72,6 +96,135 @@ class TaskActor(HostedActor[RunTask]):
         self._environment.supervisor.send(
             AttemptStopped(message, attempt.stop_kind, clean_up_error)
         )
+
+
+class WaitActor(HostedActor[RunTask]):
+    """Finds out what a task waits for, and until when; the waiting itself is nobody's."""
+
+    __slots__ = ("_environment",)
+
+    def __init__(self, message: RunTask, environment: TaskEnvironment) -> None:
+        super().__init__(message)
+        self._environment = environment
+
+    async def run(self) -> None:
+        """Tell the supervisor; not a checkpoint."""
+        message, environment = self._message, self._environment
+        try:
+            begun = self._begun(message)
+        except (ExpressionError, ValueError, TypeError, OverflowError) as error:
+            outcome = Outcome("failure", 0.0, error=_described(error, message))
+            environment.router.send(ApplyConditions(message, outcome))
+        else:
+            environment.supervisor.send(begun)
+
+    def _begun(self, message: RunTask) -> WaitBegun:
+        task, started = message.task, message.since
+        if isinstance(task.construct, Signal):
+            due = None if task.timeout is None else started + task.timeout
+            return WaitBegun(message, due, task.construct.name)
+        arguments = evaluated(message, self._environment)
+        if "until" in arguments:
+            return WaitBegun(message, instant(arguments["until"]))
+        return WaitBegun(message, started + duration(arguments["seconds"]))
+
+
+class _TimedOutError(Exception):
+    """The attempt has taken longer than it may."""
+
+
+async def _run_within(message: RunTask, attempt: Attempt, clock: Clock) -> bytes:
+    """Run the attempt for as long as it may take; it has left its code when this returns.
+
+    Raises:
+        _TimedOutError: the time is over, whatever the attempt has made of that.
+        BaseException: whatever the attempt has raised before.
+    """
+    assert message.task.runner is not None
+    cancelled = anyio.get_cancelled_exc_class()
+    data = b""
+    with anyio.move_on_after(seconds_left(message, clock)) as scope:
+        try:
+            data = await message.task.runner.run(attempt)
+        except cancelled:
+            raise
+        except BaseException:
+            if not scope.cancel_called:
+                raise
+    if scope.cancel_called:
+        raise _TimedOutError
+    return data
+
+
+def seconds_left(message: RunTask, clock: Clock) -> float | None:
+    """Return how long the attempt may take, from now on; None if there is no limit."""
+    task = message.task
+    if task.timeout is None and task.deadline is None:
+        return None
+    ends = []
+    if task.timeout is not None:
+        ends.append(message.began + task.timeout)
+    if task.deadline is not None:
+        ends.append(message.since + task.deadline)
+    return max(0.0, min(ends) - clock.now())
+
+
+def _prepare(attempt: Attempt, message: RunTask, environment: TaskEnvironment) -> None:
+    attempt.scope, attempt.visit = message.scope, message.visit
+    if message.task.arguments is not None:
+        attempt.arguments = evaluated(message, environment)
+
+
+def evaluated(message: RunTask, environment: TaskEnvironment) -> Any:
+    """Return what the task's arguments come to.
+
+    Raises:
+        ExpressionError: they have no value.
+    """
+    assert message.task.arguments is not None
+    return message.task.arguments.evaluate(
+        values_of(environment.plan, environment.execution_id, message)
+    )
+
+
+def duration(value: Any) -> float:
+    """Return the seconds that a task is to wait.
+
+    Raises:
+        ValueError: *value* is no such number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_WAIT:
+        msg = f"'seconds' came to {value!r}; it has to be a number from 0 to {MAX_WAIT:.0f}"
+        raise ValueError(msg)
+    return float(value)
+
+
+def instant(value: Any) -> float:
+    """Return the time that *value* names in ISO 8601, as seconds since 1970-01-01 UTC.
+
+    Raises:
+        ValueError: it does not, or has no offset.
+    """
+    try:
+        at = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        at = None
+    if at is None or at.tzinfo is None:
+        msg = (
+            f"'until' came to {value!r}; it has to be a time in ISO 8601 with its offset, "
+            "as 2030-01-31T12:00:00Z"
+        )
+        raise ValueError(msg)
+    return at.timestamp()
+
+
+def _described(error: BaseException, message: RunTask) -> ErrorInfo:
+    if isinstance(error, _TimedOutError):
+        return timed_out(message.task.name)
+    if isinstance(error, ExpressionError):
+        shown = ExpressionError(f"arguments of task '{message.task.name}': {error}")
+        return expression_error(shown)
+    return describe_error(error)
 
 
 def is_being_cancelled() -> bool:
@@ -84,4 +237,4 @@ def _without_cancellation(error: BaseException) -> BaseException | None:
     cancelled = anyio.get_cancelled_exc_class()
     if isinstance(error, BaseExceptionGroup):
         return error.split(cancelled)[1]
-    return None if isinstance(error, cancelled) else error
+    return None if isinstance(error, (cancelled, _TimedOutError)) else error

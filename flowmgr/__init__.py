@@ -4,6 +4,7 @@ from flowmgr import activity, open_engine
 """
 
 from actors.context import Context
+from actors.outcome import ActivityError
 from flowmgr.activities import activity
 from flowmgr.engine import Engine, open_engine
 from flowmgr.errors import FlowmgrError
@@ -11,6 +12,7 @@ from flowmgr.executions import Execution
 from flowmgr.settings import Settings
 
 __all__ = [
+    "ActivityError",
     "Context",
     "Engine",
     "Execution",

@@ -42,7 +42,17 @@ from flowmgr.operations import Operations
 from flowmgr.recovery import Recovery, RecoveryProgress
 from flowmgr.retention import delete_outdated
 from flowmgr.settings import Settings
-from flowmgr.starts import Repetition, StartRequest, merged_metadata, repeated
+from flowmgr.starts import (
+    Repetition,
+    StartRequest,
+    check_input,
+    check_key,
+    merged_metadata,
+    repeated,
+)
+from flowmgr.subflows import KEY_SECONDS, Child
+from flowmgr.timers import Timers
+from flowmgr.waking import Waker
 
 logger = logging.getLogger(__name__)
 
@@ -66,17 +76,26 @@ class Engine(Operations):
         live: LiveExecutions,
         catalogue: ActivityCatalogue,
         clock: Clock,
+        timers: Timers,
     ) -> None:
-        recovery = Recovery(store, flows, live)
+        recovery = Recovery(store, flows, live, timers)
         super().__init__(store=store, flows=flows, live=live, recovery=recovery)
         self.settings = settings
         self.catalogue = catalogue
         self._clock = clock
+        self._timers = timers
+        self._waker = Waker(live, recovery)
+        flows.runners.children = self
 
     @property
     def is_accepting(self) -> bool:
         """Whether executions may be started: the engine is neither stopping nor broken."""
         return self._live.is_accepting
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether executions are being stopped, to go on at the next start."""
+        return self._live.is_closing
 
     @property
     def recovery(self) -> RecoveryProgress:
@@ -90,7 +109,7 @@ class Engine(Operations):
 
     @property
     def live_executions(self) -> int:
-        """How many executions have started and not ended."""
+        """How many executions are in memory: started, not ended, and not parked."""
         return len(self._live)
 
     @property
@@ -117,9 +136,9 @@ class Engine(Operations):
         """
         return await self.flows.register(document, only_new=only_new)
 
-    def validate(self, document: Any) -> ValidatedFlow:
+    async def validate(self, document: Any) -> ValidatedFlow:
         """Validate a flow document; nothing is kept. Raises as `register` does."""
-        return self.flows.read(document)
+        return await self.flows.read(document)
 
     # Executions.
 
@@ -216,18 +235,43 @@ class Engine(Operations):
 
     async def _start(self, request: StartRequest) -> ExecutionSupervisor | str:
         """Start an execution; return the id of the one that the request's key has started."""
-        encoded = check_context(request.context, max_bytes=self.settings.max_context_bytes)
-        metadata = check_metadata(request.metadata)
         key = None
         if request.key is not None:
-            request.check_key()
+            check_key(request.key)
             now = self._clock.now()
             found = await self._store.find_start(request.scope(), request.key, now)
             if found is not None:
                 return self._replayed(request, *found)
             expires_at = now + self.settings.key_seconds
             key = StartKey(request.scope(), request.key, request.fingerprint(), expires_at)
+        try:
+            return await self._begin(request, key)
+        except KeyTakenError as error:
+            return self._replayed(request, error.execution_id, error.fingerprint)
+
+    async def start_child(self, child: Child) -> str:
+        """Start a sub-flow, unless its task has started it before, and return its id.
+
+        Raises as `start`.
+        """
+        now = self._clock.now()
+        found = await self._store.find_start(child.parent, child.key, now)
+        if found is not None:
+            return found[0]
+        key = StartKey(child.parent, child.key, child.flow_id, now + KEY_SECONDS)
+        request = StartRequest(child.flow_id, child.context, child.version, None, None)
+        try:
+            return (await self._begin(request, key, child)).execution_id
+        except KeyTakenError as error:
+            return error.execution_id
+
+    async def _begin(
+        self, request: StartRequest, key: StartKey | None, child: Child | None = None
+    ) -> ExecutionSupervisor:
+        encoded = check_context(request.context, max_bytes=self.settings.max_context_bytes)
+        metadata = check_metadata(request.metadata)
         plan, definition = await self._plan_to_start(request)
+        check_input(plan, encoded)
         started = ExecutionStarted(
             at=self._clock.now(),
             flow_id=plan.flow_id,
@@ -236,17 +280,16 @@ class Engine(Operations):
             context=msgspec.Raw(encoded),
             definition=definition,
             metadata=merged_metadata(plan, metadata),
+            parent=None if child is None else child.parent,
+            parent_task=None if child is None else child.parent_task,
         )
-        try:
-            return await self._live.start(_new_id(), plan, started, key)
-        except KeyTakenError as error:
-            return self._replayed(request, error.execution_id, error.fingerprint)
+        return await self._live.start(_new_id(), plan, started, key)
 
     async def _plan_to_start(self, request: StartRequest) -> tuple[Plan, msgspec.Raw]:
         """Return the plan, and the definition if it has to be recorded."""
         if isinstance(request.flow, str):
             return await self.flows.plan(request.flow, request.version), NULL
-        inline = self.flows.read(request.flow).definition
+        inline = (await self.flows.read(request.flow)).definition
         return self.flows.compile(inline, version=0), msgspec.Raw(msgspec.json.encode(inline))
 
     @staticmethod
@@ -260,6 +303,7 @@ class Engine(Operations):
         """Start the tasks of the engine's own in *root*; for `open_engine`."""
         root.start_soon(self._live.enforce_grace, name="grace")
         root.start_soon(self._recovery.run, name="recovery")
+        root.start_soon(self._timers.run, self._waker.wake, name="timers")
         if self.settings.keep is not None:
             root.start_soon(
                 delete_outdated, self._store, self.settings.keep, self._clock, name="retention"
@@ -342,8 +386,15 @@ async def open_engine(
                 except Exception:
                     logger.exception("on_failure has failed itself")
 
+        timers = Timers(clock)
         live = LiveExecutions(
-            hosts, resources.threads, journal=store, clock=clock, settings=settings, fail=fail
+            hosts,
+            resources.threads,
+            journal=store,
+            clock=clock,
+            settings=settings,
+            timers=timers,
+            fail=fail,
         )
         flows = Flows(store, catalogue, resources, clock=clock, settings=settings)
         engine = Engine(
@@ -353,6 +404,7 @@ async def open_engine(
             live=live,
             catalogue=catalogue,
             clock=clock,
+            timers=timers,
         )
         engine.begin(hosts.root)
         try:

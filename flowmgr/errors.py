@@ -6,6 +6,7 @@ FlowmgrError
 │   ├── DefinitionError             a flow definition with problems, all of them listed
 │   ├── ContextError                a context that is too large, too deep or not an object
 │   ├── MetadataError               metadata that is too much or not plain
+│   ├── SignalError                 a signal that no task waits for, or with another value
 │   └── ActivityDeclarationError    a function that cannot be an activity
 ├── NotFoundError                   the caller's: nothing has this id
 │   ├── FlowNotFoundError
@@ -88,6 +89,10 @@ class ContextError(InputError):
 
 class MetadataError(InputError):
     """The metadata given to an execution is not acceptable."""
+
+
+class SignalError(InputError):
+    """No task waits for such a signal, or none takes its value; the places are in the value."""
 
 
 class ActivityDeclarationError(InputError):

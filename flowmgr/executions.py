@@ -6,7 +6,7 @@ import msgspec
 
 from actors.context import Context
 from actors.events import Event, Scalar
-from actors.outcome import ErrorInfo, Outcome
+from actors.outcome import NULL, ErrorInfo, Outcome
 from actors.state import Cancellation, ExecutionState, ExecutionStatus
 
 
@@ -29,6 +29,9 @@ class Execution(msgspec.Struct, frozen=True):
         interruptions: how many attempts ended because the server did; they did not fail.
         metadata: what it can be looked up by.
         rerun_of: the execution that it repeats; None unless it does.
+        parent: the execution that it is a sub-flow of; None unless it is.
+        output: what the flow makes of it, as JSON; null before its end, and if the flow says
+            nothing about it.
         is_replay: whether the request that this answers started nothing, because one before it
             had the same idempotency key.
     """
@@ -49,6 +52,8 @@ class Execution(msgspec.Struct, frozen=True):
     interruptions: int = 0
     metadata: dict[str, Scalar] = {}
     rerun_of: str | None = None
+    parent: str | None = None
+    output: msgspec.Raw = NULL
     is_replay: bool = False
 
     @property
@@ -84,4 +89,6 @@ def view(execution_id: str, state: ExecutionState) -> Execution:
         interruptions=state.interruptions,
         metadata=state.metadata,
         rerun_of=state.rerun_of,
+        parent=state.parent,
+        output=state.output,
     )

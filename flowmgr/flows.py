@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 import uuid_utils
@@ -13,11 +13,13 @@ from actors.plan import Plan
 from actors.ports import ActivityRunner, Clock
 from flowmgr.activities import ActivityCatalogue, RunnerResources, SimulatedRunner, runner_for
 from flowmgr.errors import DefinitionError, FlowNotFoundError, Problem
+from flowmgr.http.runner import HttpResources, HttpRunner
 from flowmgr.journal.store import FlowRecord, Store
 from flowmgr.language.compiler import compile_flow
 from flowmgr.language.definition import FlowDefinition, digest
-from flowmgr.language.validation import ValidatedFlow, read_definition
+from flowmgr.language.validation import OpenedFlow, ValidatedFlow
 from flowmgr.settings import Settings
+from flowmgr.subflows import Children, SubflowRunner
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -44,6 +46,54 @@ class RegisteredFlow(msgspec.Struct, frozen=True):
     warnings: tuple[Problem, ...] = ()
 
 
+class FlowRunners:
+    """What the tasks of flows are run by.
+
+    Args:
+        activities: the runners of the activities by name.
+        http: what tasks that make requests share.
+        simulate_unknown: have activities that do not exist simulated.
+
+    Attributes:
+        children: where sub-flows are started; the engine says so.
+    """
+
+    children: Children
+
+    def __init__(
+        self,
+        activities: Mapping[str, ActivityRunner],
+        http: HttpResources,
+        *,
+        simulate_unknown: bool,
+    ) -> None:
+        self._activities = activities
+        self._http = http
+        self._simulate_unknown = simulate_unknown
+
+    def activity(self, name: str) -> ActivityRunner:
+        """Return what runs an activity.
+
+        Raises:
+            DefinitionError: there is none of this name.
+        """
+        runner = self._activities.get(name)
+        if runner is not None:
+            return runner
+        if self._simulate_unknown:
+            return SimulatedRunner(name)
+        problem = Problem("/tasks", "unknown_activity", f"Activity '{name}' is not known any more")
+        raise DefinitionError([problem])
+
+    def http(self, expect: Sequence[int | str] | None) -> ActivityRunner:
+        """Return what makes the requests of a task."""
+        return HttpRunner(self._http, expect)
+
+    def flow(self, flow_id: str, version: int | None) -> ActivityRunner:
+        """Return what runs another flow."""
+        return SubflowRunner(flow_id, version, self.children)
+
+
 class Flows:
     """Validates, keeps and compiles flows."""
 
@@ -60,21 +110,28 @@ class Flows:
         self._catalogue = catalogue
         self._clock = clock
         self._simulate_unknown = settings.simulate_unknown_activities
-        self._runners = {declared.name: runner_for(declared, resources) for declared in catalogue}
+        self.runners: Final = FlowRunners(
+            {declared.name: runner_for(declared, resources) for declared in catalogue},
+            HttpResources(settings),
+            simulate_unknown=settings.simulate_unknown_activities,
+        )
         self._plans: dict[tuple[str, int], Plan] = {}
         self._latest: dict[str, int] = {}  # versions of flows that exist; not of all that do
         self._changes = 0  # of what the store has, so that nothing outdated is kept
 
-    def read(self, document: Any) -> ValidatedFlow:
+    async def read(self, document: Any) -> ValidatedFlow:
         """Validate a flow document; nothing is kept.
+
+        A checkpoint only if the document refers to other flows.
 
         Raises:
             DefinitionError: with every problem that it has.
         """
-        return read_definition(
-            document,
-            activities=self._catalogue.names(),
-            simulate_unknown=self._simulate_unknown,
+        opened = OpenedFlow(document)
+        flows = [named for named in opened.flows if await self._store.get_flow(*named)]
+        return opened.validated(
+            activities=None if self._simulate_unknown else self._catalogue.names(),
+            flows=flows,
             new_id=new_flow_id,
         )
 
@@ -85,7 +142,7 @@ class Flows:
             DefinitionError: with every problem that it has.
             FlowExistsError: *only_new*, and the flow exists.
         """
-        validated = self.read(document)
+        validated = await self.read(document)
         definition = validated.definition
         try:
             record, is_new = await self._store.put_flow(
@@ -195,16 +252,7 @@ class Flows:
         Raises:
             DefinitionError: it uses an activity that is not there.
         """
-        return compile_flow(definition, version, self._runner)
-
-    def _runner(self, name: str) -> ActivityRunner:
-        runner = self._runners.get(name)
-        if runner is not None:
-            return runner
-        if self._simulate_unknown:
-            return SimulatedRunner(name)
-        problem = Problem("/tasks", "unknown_activity", f"Activity '{name}' is not known any more")
-        raise DefinitionError([problem])
+        return compile_flow(definition, version, self.runners)
 
     async def _record(self, flow_id: str, version: int | None) -> FlowRecord:
         record = await self._store.get_flow(flow_id, version)

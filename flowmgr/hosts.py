@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
+import sniffio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
@@ -32,6 +33,7 @@ class Hosts:
 
     def __init__(self, root: TaskGroup) -> None:
         self.root = root
+        self._library = sniffio.current_async_library()
         self._idle: list[_Host] = []
         self._quarantine: list[anyio.CancelScope] = []
         self._is_closed = False
@@ -49,6 +51,15 @@ class Hosts:
         # A context of its own: the execution belongs to no request, and inherits nothing from one.
         self.root.create_task(
             self._serve(_Host(supervisor)), name="execution host", context=contextvars.Context()
+        )
+
+    def run_again(self, supervisor: ExecutionSupervisor) -> None:
+        """Run an execution on a further host, also if no task calls; not a checkpoint."""
+        context = contextvars.Context()
+        # A task finds out by itself which library it runs on; where none runs, anyio looks here.
+        context.run(sniffio.current_async_library_cvar.set, self._library)
+        self.root.create_task(
+            self._serve(_Host(supervisor)), name="execution host", context=context
         )
 
     def close(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 
@@ -11,13 +12,15 @@ from actors.actor import MailboxFullError, Reply
 from actors.events import ExecutionStarted
 from actors.execution import ExecutionSupervisor
 from actors.hooks import SupervisorHooks
-from actors.messages import GraceEnded, OperatorRequest, RecoverExecution, StartExecution
+from actors.messages import GraceEnded, OperatorRequest, RecoverExecution, StartExecution, WakeUp
 from actors.plan import Plan
 from actors.ports import Clock, Journal, KeyTakenError, NotRecordedError, StartKey
 from actors.state import ExecutionState
 from flowmgr.errors import EngineBusyError, EngineClosedError, JournalUnavailableError
 from flowmgr.hosts import Hosts
 from flowmgr.settings import Settings
+from flowmgr.timers import Timers
+from flowmgr.watching import Watches
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ class LiveExecutions(SupervisorHooks):
         journal: Journal,
         clock: Clock,
         settings: Settings,
+        timers: Timers,
         fail: Callable[[Exception], None],
     ) -> None:
         self._root = hosts.root
@@ -67,9 +71,12 @@ class LiveExecutions(SupervisorHooks):
         self._journal = journal
         self._clock = clock
         self._settings = settings
+        self._timers = timers
         self._fail = fail
+        self.watches = Watches()
         self._supervisors: dict[str, ExecutionSupervisor] = {}
         self._asked: dict[str, int] = {}  # requests that an execution has not answered yet
+        self._to_be_parked: set[str] = set()  # of those, once it has answered
         self._abandoned: dict[str, ExecutionSupervisor] = {}
         self._stopping: dict[str, tuple[float, ExecutionSupervisor]] = {}  # by order of deadline
         self._something_stops = anyio.Event()
@@ -134,9 +141,10 @@ class LiveExecutions(SupervisorHooks):
         Raises:
             EngineClosedError: the engine is stopping.
         """
-        if not self.is_accepting:
-            raise _closed()
+        self.check_open()
+        self._timers.clear(execution_id)
         supervisor = self._supervise(execution_id, plan, state)
+        self.watches.taken_up(supervisor)
         reply: Reply[bool] = Reply()
         if state.has_ended:
             reply.give(answer=False)
@@ -163,20 +171,38 @@ class LiveExecutions(SupervisorHooks):
         """
         execution_id = supervisor.execution_id
         reply: Reply[bool] = Reply()
+        with self.asking(execution_id):
+            try:
+                supervisor.offer(request(reply))
+                return await recorded(reply)
+            except MailboxFullError as error:
+                msg = f"Execution '{execution_id}' has more requests than it can take"
+                raise EngineBusyError(msg) from error
+
+    @contextmanager
+    def asking(self, execution_id: str) -> Iterator[None]:
+        """Have an execution stay live, if it is or once it is, while something is asked of it."""
         self._asked[execution_id] = self._asked.get(execution_id, 0) + 1
         try:
-            supervisor.offer(request(reply))
-            return await recorded(reply)
-        except MailboxFullError as error:
-            msg = f"Execution '{execution_id}' has more requests than it can take"
-            raise EngineBusyError(msg) from error
+            yield
         finally:
             self._asked[execution_id] -= 1
             if not self._asked[execution_id]:
                 del self._asked[execution_id]
-                if supervisor.state.has_ended:  # it was taken in only to be asked
-                    self._forget(supervisor)
-                    supervisor.stop()
+                self._was_asked(execution_id)
+
+    def _was_asked(self, execution_id: str) -> None:
+        """Let an execution go that was live only to be asked."""
+        is_to_be_parked = execution_id in self._to_be_parked
+        self._to_be_parked.discard(execution_id)
+        supervisor = self._supervisors.get(execution_id)
+        if supervisor is None:
+            return
+        if supervisor.state.has_ended:
+            self._forget(supervisor)
+            supervisor.stop()
+        elif is_to_be_parked:
+            supervisor.send(WakeUp())
 
     def _supervise(
         self, execution_id: str, plan: Plan, state: ExecutionState | None = None
@@ -192,6 +218,15 @@ class LiveExecutions(SupervisorHooks):
         )
         return supervisor
 
+    def check_open(self) -> None:
+        """Return if executions are run.
+
+        Raises:
+            EngineClosedError: the engine is stopping.
+        """
+        if not self.is_accepting:
+            raise _closed()
+
     def _check_accepting(self) -> None:
         """Return if an execution may be started now.
 
@@ -199,8 +234,7 @@ class LiveExecutions(SupervisorHooks):
             EngineClosedError: the engine is stopping.
             EngineBusyError: as many executions are live as may be.
         """
-        if not self.is_accepting:
-            raise _closed()
+        self.check_open()
         if len(self._supervisors) >= self._settings.max_live:
             msg = f"{self._settings.max_live} executions are live already (setting max_live)"
             raise EngineBusyError(msg)
@@ -225,6 +259,31 @@ class LiveExecutions(SupervisorHooks):
         if self._drained is not None:
             supervisor.retire()
 
+    def is_wanted(self, supervisor: ExecutionSupervisor) -> bool:
+        """Whether somebody is about to ask something of it, and would find it retired."""
+        if supervisor.execution_id not in self._asked:
+            return False
+        self._to_be_parked.add(supervisor.execution_id)
+        return True
+
+    def wake_at(self, supervisor: ExecutionSupervisor, due: float | None) -> None:
+        """Set its timer, or clear it."""
+        execution_id = supervisor.execution_id
+        if self._supervisors.get(execution_id) is supervisor:
+            self._set_timer(execution_id, due)
+
+    def execution_parked(self, supervisor: ExecutionSupervisor, due: float | None) -> None:
+        """Retire it and set its timer: the journal has all else."""
+        self._forget(supervisor)
+        supervisor.retire()
+        self._set_timer(supervisor.execution_id, due)
+
+    def _set_timer(self, execution_id: str, due: float | None) -> None:
+        if due is None:
+            self._timers.clear(execution_id)
+        else:
+            self._timers.set(execution_id, due)
+
     def execution_ended(self, supervisor: ExecutionSupervisor) -> None:
         """Forget the execution, unless code of it is still running."""
         execution_id = supervisor.execution_id
@@ -241,6 +300,10 @@ class LiveExecutions(SupervisorHooks):
             self._replace_lost_threads()
         self._forget(supervisor)
 
+    def host_again(self, supervisor: ExecutionSupervisor) -> None:
+        """Run the end of an execution whose host was cancelled on another one."""
+        self._hosts.run_again(supervisor)
+
     def _replace_lost_threads(self) -> None:
         # An abandoned thread keeps its place until it ends, so it is given another one; or sync
         # activities that never end would in time leave none for the others.
@@ -249,6 +312,7 @@ class LiveExecutions(SupervisorHooks):
     def _forget(self, supervisor: ExecutionSupervisor) -> None:
         if self._supervisors.get(supervisor.execution_id) is supervisor:
             del self._supervisors[supervisor.execution_id]
+            self._timers.clear(supervisor.execution_id)
         if not self._supervisors and self._drained is not None:  # it is what waits for this
             self._all_over.set()
 
@@ -281,6 +345,7 @@ class LiveExecutions(SupervisorHooks):
         deadline = anyio.current_time() + (self._settings.grace if grace is None else grace)
         if self._drained is None:
             self._is_accepting = False
+            self.watches.close()
             self._drained = anyio.Event()
             for supervisor in list(self._supervisors.values()):
                 if supervisor.is_idle:
@@ -294,6 +359,7 @@ class LiveExecutions(SupervisorHooks):
         Not a checkpoint. None of them is recorded as cancelled.
         """
         self._is_accepting = False
+        self.watches.close()
         self._is_stopping = True
         for supervisor in list(self._supervisors.values()):
             supervisor.stop()  # or one that swallows the cancellation would run its next task

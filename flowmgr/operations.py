@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 import anyio
-import msgspec
 from anyio.lowlevel import checkpoint
+from msgspec.structs import replace
 
 from actors.actor import Reply
-from actors.events import Event, ExecutionStarted
+from actors.events import Event, ExecutionParked, ExecutionStarted
+from actors.evolving import fold
 from actors.execution import ExecutionSupervisor
 from actors.messages import (
     CancelExecution,
@@ -21,11 +22,11 @@ from actors.messages import (
     PauseExecution,
     ResumeExecution,
     RetryExecution,
+    SendSignal,
     SkipTask,
 )
+from actors.outcome import NULL
 from actors.plan import Plan
-from actors.state import fold
-from actors.values import ValueRefusedError, encode_value
 from flowmgr.errors import (
     DefinitionError,
     EngineClosedError,
@@ -33,15 +34,14 @@ from flowmgr.errors import (
     ExecutionNotFoundError,
     ExecutionStateError,
     FlowNotFoundError,
-    InputError,
-    Problem,
 )
 from flowmgr.executions import Execution, RecordedEvent, view
 from flowmgr.flows import Flows
 from flowmgr.journal.store import EVERYTHING, ExecutionQuery, ExecutionSummary, Store
-from flowmgr.language.documents import refusal
 from flowmgr.live import LiveExecutions
 from flowmgr.recovery import Recovery
+from flowmgr.signals import checked_signal, encoded_as_json
+from flowmgr.starts import check_key
 
 logger = logging.getLogger(__name__)
 
@@ -102,12 +102,14 @@ class Operations:
             EngineClosedError: the engine stopped it, without its having ended.
         """
         supervisor = self._live.get(execution_id)
-        if supervisor is None:
-            execution = await self.get(execution_id)
-            if execution.has_ended:
-                return execution
-            supervisor = await self._supervisor(execution_id)
-        return await self._over(supervisor, timeout)
+        if supervisor is not None:
+            return await self._over(supervisor, timeout)
+        execution = await self.get(execution_id)
+        if execution.has_ended:
+            return execution
+        with anyio.move_on_after(timeout):
+            return await self._end_of(execution_id)
+        return await self.get(execution_id)
 
     async def events(
         self, execution_id: str, *, after: int = 0, limit: int = EVERYTHING
@@ -132,9 +134,12 @@ class Operations:
         while True:
             supervisor = self._live.get(execution_id)
             is_last = supervisor is None or supervisor.is_over
+            is_parked = is_last and await self._is_parked(execution_id)
             for event in await self.events(execution_id, after=after):
                 after = event.seq
                 yield event
+            if is_parked and await self._is_taken_up(execution_id):
+                continue
             if supervisor is None or is_last:
                 return
             if supervisor.state.seq <= after:  # a journal may show more than it has acknowledged
@@ -227,13 +232,48 @@ class Operations:
         Raises:
             InputError: the result is not JSON.
         """
-        try:
-            encoded = msgspec.Raw(encode_value(result))
-        except ValueRefusedError as error:
-            code, message = refusal(error, "result")
-            raise InputError(message, [Problem("/result", code, message)]) from error
+        encoded = encoded_as_json(result, "result")
         request = partial(SkipTask, by=by, reason=reason, task=task, result=encoded)
         return await self._ask(execution_id, request)
+
+    async def signal(
+        self,
+        execution_id: str,
+        name: str,
+        value: Any = None,
+        *,
+        key: str | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Execution:
+        """Send an execution a signal: a task that waits for it takes it, or the first that will.
+
+        Args:
+            execution_id: the execution.
+            name: the signal's name: one that a task of the flow waits for.
+            value: what the task is to have for its result: a value that JSON can hold.
+            key: an idempotency key: a further signal with the same one changes nothing.
+            by: who sends it.
+            reason: why.
+
+        Returns:
+            The execution; with `is_replay` if a signal with the same key was sent before.
+
+        Raises:
+            SignalError: the flow has no such signal, or it does not take this value.
+            InputError: the key cannot be one.
+            ExecutionEndedError: it has ended.
+        """
+        check_key(key)
+        with self._live.asking(execution_id):
+            supervisor = await self._supervisor(execution_id)
+            if supervisor.state.has_ended:  # which is refused, or had a signal with this key
+                encoded = NULL
+            else:
+                encoded = checked_signal(supervisor.plan, name, value)
+            request = partial(SendSignal, by=by, reason=reason, name=name, value=encoded, key=key)
+            is_received = await self._asked(supervisor, request)
+        return replace(view(execution_id, supervisor.state), is_replay=not is_received)
 
     async def delete(
         self, execution_id: str, *, by: str | None = None, reason: str | None = None
@@ -273,20 +313,27 @@ class Operations:
         request: Callable[..., OperatorRequest],
         wait: float = 0.0,
     ) -> Execution:
-        supervisor = await self._supervisor(execution_id)
+        with self._live.asking(execution_id):
+            supervisor = await self._supervisor(execution_id)
+            await self._asked(supervisor, request)
+        if wait > 0:
+            return await self._over(supervisor, wait)
+        return view(execution_id, supervisor.state)
+
+    async def _asked(
+        self, supervisor: ExecutionSupervisor, request: Callable[..., OperatorRequest]
+    ) -> bool:
+        """Ask something of an execution, and return whether there was anything to record for it."""
 
         def addressed(reply: Reply[bool]) -> OperatorRequest:
             return request(reply=reply)
 
         try:
-            await self._live.ask(supervisor, addressed)
+            return await self._live.ask(supervisor, addressed)
         except NotAllowedError as error:
-            msg = f"Execution '{execution_id}' {error}"
+            msg = f"Execution '{supervisor.execution_id}' {error}"
             kind = ExecutionEndedError if supervisor.state.has_ended else ExecutionStateError
             raise kind(msg) from error
-        if wait > 0:
-            return await self._over(supervisor, wait)
-        return view(execution_id, supervisor.state)
 
     async def _supervisor(self, execution_id: str) -> ExecutionSupervisor:
         supervisor = self._live.get(execution_id)
@@ -306,12 +353,50 @@ class Operations:
         await checkpoint()
         if not supervisor.is_over:
             await checkpoint()
-        if not supervisor.is_over:
-            with anyio.move_on_after(timeout):
+        if supervisor.state.has_ended:
+            return view(supervisor.execution_id, supervisor.state)
+        with anyio.move_on_after(timeout):
+            return await self._end_of(supervisor.execution_id, supervisor)
+        return await self.get(supervisor.execution_id)
+
+    async def _end_of(
+        self, execution_id: str, supervisor: ExecutionSupervisor | None = None
+    ) -> Execution:
+        """Wait until an execution has ended, however often it is parked until then.
+
+        It is not live while it is parked, nor is anybody asked about it again and again.
+        """
+        while True:
+            if supervisor is not None:
                 await supervisor.over()
-        if not supervisor.state.has_ended and supervisor.is_over:
-            raise _stopped(supervisor.execution_id)
-        return view(supervisor.execution_id, supervisor.state)
+                if supervisor.state.has_ended:
+                    return view(execution_id, supervisor.state)
+                if not self._live.is_accepting:
+                    raise _stopped(execution_id)
+            with self._live.watches.watch(execution_id) as watch:
+                supervisor = self._live.get(execution_id)
+                if supervisor is not None:
+                    continue
+                events = await self._history(execution_id)
+                state = fold(events)
+                if state.has_ended:
+                    return view(execution_id, state)
+                if isinstance(events[-1], ExecutionParked):
+                    supervisor = await watch.taken_up()
+                    if supervisor is None:
+                        raise _stopped(execution_id)
+            supervisor = supervisor or await self._supervisor(execution_id)
+
+    async def _is_parked(self, execution_id: str) -> bool:
+        summary = await self._store.get_execution(execution_id)
+        return summary is not None and summary.is_parked
+
+    async def _is_taken_up(self, execution_id: str) -> bool:
+        """Wait until a parked execution is taken up; False if it never will be: the engine ends."""
+        with self._live.watches.watch(execution_id) as watch:
+            if self._live.get(execution_id) is not None or not await self._is_parked(execution_id):
+                return True
+            return await watch.taken_up() is not None
 
 
 def _stopped(execution_id: str) -> EngineClosedError:

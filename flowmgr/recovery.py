@@ -8,12 +8,14 @@ from typing import Final
 
 import anyio
 import msgspec
+from anyio.lowlevel import checkpoint
 
 from actors.actor import Reply
-from actors.events import Event, ExecutionStarted
+from actors.events import Event, ExecutionParked, ExecutionStarted
+from actors.evolving import fold
 from actors.execution import ExecutionSupervisor
 from actors.plan import Plan
-from actors.state import ExecutionState, fold
+from actors.state import ExecutionState
 from flowmgr.errors import (
     EngineClosedError,
     ExecutionNotFoundError,
@@ -24,6 +26,7 @@ from flowmgr.errors import (
 from flowmgr.flows import Flows
 from flowmgr.journal.store import EVERYTHING, Store, Unfinished
 from flowmgr.live import LiveExecutions, recorded
+from flowmgr.timers import Timers
 
 logger = logging.getLogger(__name__)
 
@@ -69,8 +72,10 @@ class RecoveryProgress(msgspec.Struct):
 class Recovery:
     """Takes executions from the journal: the unfinished ones after a start, others on demand."""
 
-    def __init__(self, store: Store, flows: Flows, live: LiveExecutions) -> None:
+    def __init__(self, store: Store, flows: Flows, live: LiveExecutions, timers: Timers) -> None:
         self.progress: Final = RecoveryProgress()
+        self.suspects: Final[set[str]] = set()  # parked ones that are to be taken up alone
+        self._timers = timers
         self._store = store
         self._flows = flows
         self._live = live
@@ -126,22 +131,44 @@ class Recovery:
         progress.unfinished = len(unfinished)
         progress.recovered = progress.quarantined = 0
         progress.stranded = {}
-        waiting, together, alone, killers = _sorted(unfinished)
-        progress.recovered += len(waiting)
+        waiting, parked, together, alone, killers = _sorted(unfinished)
+        progress.recovered += waiting
+        await self._set_timers(parked)
         for first in range(0, len(together), CHUNK):
             await self._bring_back(together[first : first + CHUNK])
-        for execution_id, recoveries in killers.items():
+        for each in killers:
             logger.error(
                 "execution %s is quarantined: the engine has ended %d times while it ran",
-                execution_id,
-                recoveries + 1,
+                each.execution_id,
+                _kills(each),
             )
-            await self._bring_back([execution_id], quarantined_after=recoveries)
+            await self._bring_back([each.execution_id], quarantined_after=each.recoveries)
         for execution_id in alone:
             await self._bring_back_alone(execution_id)
 
+    async def _set_timers(self, parked: Sequence[Unfinished]) -> None:
+        """Have parked executions taken up when they are due; nothing of them is read before."""
+        for first in range(0, len(parked), CHUNK):
+            await checkpoint()
+            for each in parked[first : first + CHUNK]:
+                execution_id, due = each.execution_id, each.due
+                is_newer_known = self._timers.due(execution_id) is not None
+                if due is None or is_newer_known or self.is_taken(execution_id):
+                    continue
+                if each.recoveries >= SUSPECT:
+                    self.suspects.add(execution_id)
+                self._timers.set(execution_id, due)
+        self.progress.recovered += len(parked)
+
     async def _bring_back_alone(self, execution_id: str) -> None:
         await self._bring_back([execution_id])
+        await self.watch_over(execution_id)
+
+    async def watch_over(self, execution_id: str) -> None:
+        """Wait for the probation of an execution that was taken up alone, and forgive it then.
+
+        Cancelling this leaves its count as it is.
+        """
         supervisor = self._live.get(execution_id)
         with anyio.move_on_after(PROBATION):
             if supervisor is not None:
@@ -152,20 +179,7 @@ class Recovery:
         self, execution_ids: Iterable[str], quarantined_after: int | None = None
     ) -> None:
         wanted = [each for each in execution_ids if self._is_left(each)]
-        for execution_id in wanted:
-            self._loading[execution_id] = anyio.Event()
-        replies: list[Reply[bool]] = []
-        try:
-            if quarantined_after is None:
-                await self._store.count_recovery(wanted)
-            histories = await self._store.read_histories(wanted)
-            for execution_id, history in histories.items():
-                reply = await self._try_to_adopt(execution_id, history, quarantined_after)
-                replies += [reply] if reply is not None else []
-        finally:
-            for execution_id in wanted:
-                self._loading.pop(execution_id).set()
-        for reply in replies:
+        for reply in await self.take_up(wanted, quarantined_after):
             try:
                 await recorded(reply)
             except JournalError:
@@ -177,9 +191,60 @@ class Recovery:
             else:
                 self.progress.quarantined += 1
 
+    async def take_up(
+        self,
+        execution_ids: Sequence[str],
+        quarantined_after: int | None = None,
+        *,
+        only_parked: bool = False,
+    ) -> list[Reply[bool]]:
+        """Take executions from the journal, none of which is taken already.
+
+        It is counted before; a count that is not set back stands for a take-up that has ended the
+        engine. Cancelling it leaves the rest in the journal. What cannot go on is logged.
+
+        Args:
+            execution_ids: the executions.
+            quarantined_after: they go on no more, after so many recoveries; and are not counted.
+            only_parked: leave those out that are not parked any more.
+
+        Returns:
+            The replies that are given when what follows in them is recorded.
+
+        Raises:
+            EngineClosedError: the engine is stopping.
+            JournalError: the journal cannot be read, or not written to.
+        """
+        self._live.check_open()  # what is stopped on the way is not to be blamed for it
+        for execution_id in execution_ids:
+            self._loading[execution_id] = anyio.Event()
+        replies: list[Reply[bool]] = []
+        try:
+            if quarantined_after is None:
+                await self._store.count_recovery(execution_ids)
+            histories = await self._store.read_histories(execution_ids)
+            for execution_id, history in histories.items():
+                if only_parked and not _is_parked(history):
+                    continue
+                reply = await self._try_to_adopt(execution_id, history, quarantined_after)
+                replies += [reply] if reply is not None else []
+        finally:
+            for execution_id in execution_ids:
+                self._loading.pop(execution_id).set()
+        return replies
+
+    def is_taken(self, execution_id: str) -> bool:
+        """Whether an execution is live, or about to be."""
+        return self._live.get(execution_id) is not None or execution_id in self._loading
+
+    async def loaded(self, execution_id: str) -> None:
+        """Wait until an execution is not about to be live, but is, or cannot be."""
+        while execution_id in self._loading:
+            await self._loading[execution_id].wait()
+
     def _is_left(self, execution_id: str) -> bool:
         """Whether nobody has asked for this one, and had it recovered so, already."""
-        is_taken = self._live.get(execution_id) is not None or execution_id in self._loading
+        is_taken = self.is_taken(execution_id)
         self.progress.recovered += is_taken
         return not is_taken
 
@@ -224,21 +289,44 @@ class Recovery:
         return await self._flows.pinned_plan(started, state.flow_version), state
 
 
+def _is_parked(history: Sequence[Event] | Exception) -> bool:
+    """Whether an execution is parked by its history; one that is damaged has to be reported."""
+    if isinstance(history, Exception):
+        return True
+    return bool(history) and isinstance(history[-1], ExecutionParked)
+
+
+def _kills(unfinished: Unfinished) -> int:
+    """Return how often the engine has ended while this execution ran and came no further.
+
+    The first time it was not recovered before, but for one that is parked: that has not run since.
+    """
+    return unfinished.recoveries + (not unfinished.is_parked)
+
+
 def _sorted(
     unfinished: Sequence[Unfinished],
-) -> tuple[list[str], list[str], list[str], dict[str, int]]:
-    """Return which wait, which go on together, which alone, and which have to be quarantined."""
-    waiting: list[str] = []
+) -> tuple[int, list[Unfinished], list[str], list[str], list[Unfinished]]:
+    """Return what is to be done about executions.
+
+    Returns:
+        How many wait for somebody; which are parked, which go on together, which alone; and which
+        have to be quarantined.
+    """
+    waiting = 0
+    parked: list[Unfinished] = []
     together: list[str] = []
     alone: list[str] = []
-    killers: dict[str, int] = {}
+    killers: list[Unfinished] = []
     for each in unfinished:
         if each.status in {"paused", "quarantined"}:
-            waiting.append(each.execution_id)
-        elif each.recoveries + 1 >= MAX_KILLS:
-            killers[each.execution_id] = each.recoveries
+            waiting += 1
+        elif _kills(each) >= MAX_KILLS:
+            killers.append(each)
+        elif each.is_parked:
+            parked.append(each)
         elif each.recoveries >= SUSPECT:
             alone.append(each.execution_id)
         else:
             together.append(each.execution_id)
-    return waiting, together, alone, killers
+    return waiting, parked, together, alone, killers

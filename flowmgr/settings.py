@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from flowmgr.errors import InputError
+from flowmgr.http.addresses import AllowList
 
 SQLITE: Final = "sqlite:"
 
@@ -30,6 +31,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         key_seconds: seconds for which an idempotency key stands for the request it came with.
         max_live: executions that may be live at once; further ones are refused.
         max_context_bytes: size that a client's context may have, as JSON.
+        http_allow: addresses, networks and names of hosts that HTTP tasks may connect to although
+            they are not public; "*" allows everything.
+        http_timeout: seconds that an attempt of an HTTP task may take, redirects included.
+        http_max_bytes: size that the body of an answer may have, unpacked.
+        http_connections: HTTP tasks that are connected at once; further ones wait.
         simulate_unknown_activities: run tasks whose activity is unknown as a pause of 0.1 s that
             succeeds, instead of refusing their flow.
     """
@@ -44,13 +50,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     key_seconds: Annotated[float, msgspec.Meta(ge=1, le=10**9)] = 86_400.0
     max_live: Annotated[int, msgspec.Meta(ge=1)] = 100_000
     max_context_bytes: Annotated[int, msgspec.Meta(ge=2)] = 1_048_576
+    http_allow: tuple[str, ...] = ()
+    http_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    http_max_bytes: Annotated[int, msgspec.Meta(ge=1, le=67_108_864)] = 1_048_576
+    http_connections: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 256
     simulate_unknown_activities: bool = False
 
     def checked(self) -> Settings:
         """Return these settings if every value is in its range.
 
         Raises:
-            InputError: one is not; the message names it and its range.
+            InputError: one is not; the message names it and its range, or the entry that cannot be
+                read.
         """
         try:
             checked = msgspec.convert(msgspec.structs.asdict(self), Settings)
@@ -63,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
                 f"use 'memory' or '{SQLITE}PATH'"
             )
             raise InputError(msg)
+        AllowList(checked.http_allow)
         return checked
 
     @property

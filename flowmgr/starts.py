@@ -10,10 +10,11 @@ import msgspec
 
 from actors.context import Context
 from actors.events import Event, ExecutionStarted, Scalar, TaskStarted
+from actors.evolving import fold
 from actors.outcome import NULL
 from actors.plan import Plan
-from actors.state import fold
-from flowmgr.errors import InputError, KeyReusedError, Problem
+from actors.values import decode_value
+from flowmgr.errors import ContextError, InputError, KeyReusedError, Problem
 
 MAX_KEY_LENGTH: Final = 255
 
@@ -47,18 +48,6 @@ class StartRequest(msgspec.Struct, frozen=True):
         asked = [self.flow, self.context, self.version, self.metadata]
         return hashlib.sha256(_canonical.encode(asked)).hexdigest()
 
-    def check_key(self) -> None:
-        """Return if the key can be one.
-
-        Raises:
-            InputError: it is empty, too long, or has other characters than printable ASCII.
-        """
-        key = self.key
-        is_fine = key is None or (key.isascii() and key.isprintable() and key.strip())
-        if not is_fine or len(key or "") > MAX_KEY_LENGTH:
-            msg = f"An idempotency key has 1 to {MAX_KEY_LENGTH} printable ASCII characters"
-            raise InputError(msg)
-
     def check_same(self, fingerprint: str) -> None:
         """Return if the key was used for an equal request, which had this fingerprint.
 
@@ -72,6 +61,18 @@ class StartRequest(msgspec.Struct, frozen=True):
                 f"execution{of_flow}; use a new key for a new request"
             )
             raise KeyReusedError(msg)
+
+
+def check_key(key: str | None) -> None:
+    """Return if *key* can be an idempotency key, or is none.
+
+    Raises:
+        InputError: it is empty, too long, or has other characters than printable ASCII.
+    """
+    is_fine = key is None or (key.isascii() and key.isprintable() and key.strip())
+    if not is_fine or len(key or "") > MAX_KEY_LENGTH:
+        msg = f"An idempotency key has 1 to {MAX_KEY_LENGTH} printable ASCII characters"
+        raise InputError(msg)
 
 
 class Repetition(msgspec.Struct, frozen=True):
@@ -134,6 +135,19 @@ def _context_before(events: Sequence[Event], task: str) -> Context:
     starts = (n for n, each in enumerate(events) if isinstance(each, TaskStarted))
     position = next((n for n in starts if getattr(events[n], "task", "") == task), len(events))
     return fold(events[:position]).context
+
+
+def check_input(plan: Plan, context: bytes) -> None:
+    """Return if the flow takes *context*, which is JSON.
+
+    Raises:
+        ContextError: it does not; with everything that its schema finds wrong.
+    """
+    found = [] if plan.input is None else plan.input.problems(decode_value(context))
+    if found:
+        problems = [Problem(pointer, "not_as_input", message) for pointer, message in found]
+        message = f"The context is not as flow '{plan.flow_id}' wants it: {found[0][1]}"
+        raise ContextError(message, problems)
 
 
 def merged_metadata(plan: Plan, given: Mapping[str, Scalar]) -> dict[str, Scalar]:

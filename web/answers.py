@@ -9,7 +9,9 @@ from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from litestar.types import Receive, Scope, Send
 
 from flowmgr.executions import Execution
+from web.requests import AnyRequest, Preference
 from web.resources import encode, execution_resource
+from web.surface import settings_of, waited_for
 
 
 class EncodedResponse(Response[bytes]):
@@ -55,3 +57,28 @@ def answer(
     return EncodedResponse(
         content, status_code=HTTP_202_ACCEPTED, headers=location | (headers or {})
     )
+
+
+async def waited_answer(
+    request: AnyRequest,
+    execution: Execution,
+    preferred: Preference,
+    *,
+    is_end_asked: bool = False,
+    headers: dict[str, str] | None = None,
+) -> Response[Any]:
+    """Return an execution of which something was asked, after the wait that is preferred.
+
+    Args:
+        request: the request.
+        execution: the execution, as it stands now.
+        preferred: what the client prefers; if it would wait, then for the end.
+        is_end_asked: whether what was asked for is done only when the execution has ended.
+        headers: further headers of the answer.
+    """
+    wait = preferred.seconds(0.0, settings_of(request).wait_limit)
+    if wait > 0 and not execution.has_ended:
+        execution = await waited_for(request, execution.execution_id, wait)
+    is_end_asked = is_end_asked or preferred.wait is not None
+    is_done = execution.has_ended or not is_end_asked
+    return answer(execution, is_done=is_done, headers=headers)

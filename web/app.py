@@ -16,6 +16,8 @@ from web.controllers.changes import ChangeController
 from web.controllers.executions import ExecutionController
 from web.controllers.flows import FlowController
 from web.controllers.health import VERSION, HealthController
+from web.controllers.schema import SchemaController
+from web.controllers.signals import SignalController
 from web.controllers.starting import StartController
 from web.openapi import docs_assets, openapi_config, openapi_json
 from web.problems import EXCEPTION_HANDLERS
@@ -84,9 +86,11 @@ def create_app(
             StartController,
             ExecutionController,
             ChangeController,
+            SignalController,
             BulkController,
             ActivityController,
             HealthController,
+            SchemaController,
             openapi_json,
             docs_assets(),
         ],

@@ -1,4 +1,4 @@
-"""Reading bodies: through the one strict door for JSON, and field by field."""
+"""Reading bodies: through the one strict door for JSON (or YAML), and field by field."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
 
+import anyio.to_thread
+
 from flowmgr.errors import Problem
-from flowmgr.language.definition import FlowDefinition
 from flowmgr.language.documents import parse_json
 from flowmgr.language.findings import kind_of
+from flowmgr.language.vocabulary import FLOW_FIELDS
+from flowmgr.language.yaml_documents import parse_yaml
 from web.problems import RequestError
 from web.requests import AnyRequest, header
 
@@ -22,7 +25,11 @@ MAX_REASON: Final = 1000
 MAX_TASK: Final = 128
 MAX_VERSION: Final = 10**9
 
-_FLOW_BODY = frozenset({"flow", "flow_data", *FlowDefinition.__struct_fields__})
+YAML_TYPES: Final = ("application/yaml", "application/x-yaml", "text/yaml")
+DOCUMENT_TYPES: Final = ("application/json", "application/yaml")
+"""The media types to send a document with."""
+
+_FLOW_BODY = frozenset({"flow", "flow_data", *FLOW_FIELDS})
 
 
 async def json_body(request: AnyRequest) -> Any:
@@ -32,16 +39,41 @@ async def json_body(request: AnyRequest) -> Any:
         RequestError: the body is not declared as JSON.
         DocumentError: it is not JSON, or cannot be read exactly.
     """
-    content_type = header(request, b"content-type")
-    media_type = "" if content_type is None else content_type.partition(";")[0].strip().lower()
-    is_json = media_type == "application/json" or media_type.endswith("+json")
-    if content_type is not None and not is_json:
-        msg = (
-            f"The body is declared as {media_type[:60]!r}; "
-            "send JSON with the header 'Content-Type: application/json'"
-        )
-        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
+    media_type = _media_type(request)
+    if not _is_json(media_type):
+        _refuse_media_type(media_type, "send JSON with the header 'Content-Type: application/json'")
     return parse_json(await request.body())
+
+
+async def document_body(request: AnyRequest) -> Any:
+    """Read the body as JSON, or as YAML if it is declared to be that.
+
+    Raises:
+        RequestError: the body is declared as something else.
+        DocumentError: it is not JSON, or not YAML, or cannot be read exactly.
+    """
+    media_type = _media_type(request)
+    if media_type in YAML_TYPES:
+        # A megabyte takes more than half a second, in which the server is to do other things.
+        return await anyio.to_thread.run_sync(parse_yaml, await request.body())
+    if not _is_json(media_type):
+        declared = " or ".join(f"'Content-Type: {each}'" for each in DOCUMENT_TYPES)
+        _refuse_media_type(media_type, f"send JSON or YAML with the header {declared}")
+    return parse_json(await request.body())
+
+
+def _media_type(request: AnyRequest) -> str | None:
+    content_type = header(request, b"content-type")
+    return None if content_type is None else content_type.partition(";")[0].strip().lower()
+
+
+def _is_json(media_type: str | None) -> bool:
+    return media_type is None or media_type == "application/json" or media_type.endswith("+json")
+
+
+def _refuse_media_type(media_type: str | None, way_out: str) -> NoReturn:
+    msg = f"The body is declared as {(media_type or '')[:60]!r}; {way_out}"
+    raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
 
 
 async def flow_document(request: AnyRequest) -> dict[str, Any]:
@@ -51,9 +83,9 @@ async def flow_document(request: AnyRequest) -> dict[str, Any]:
 
     Raises:
         RequestError: it is something else.
-        DocumentError: it is not JSON, or cannot be read exactly.
+        DocumentError: it is not JSON or YAML, or cannot be read exactly.
     """
-    body = await json_body(request)
+    body = await document_body(request)
     if not isinstance(body, dict):
         refuse("", "wrong_type", f"The body must be a JSON object, not {kind_of(body)}")
     if not isinstance(body.get("flow_data", body), dict):
@@ -74,7 +106,19 @@ async def json_object(request: AnyRequest, *known: str) -> dict[str, Any]:
         RequestError: it is something else, or has another field.
         DocumentError: it is not JSON, or cannot be read exactly.
     """
-    body = await json_body(request)
+    return _known_object(await json_body(request), known)
+
+
+async def document_object(request: AnyRequest, *known: str) -> dict[str, Any]:
+    """Read the body as `json_object` does; it may be YAML.
+
+    Raises:
+        RequestError, DocumentError: as `json_object` and `document_body`.
+    """
+    return _known_object(await document_body(request), known)
+
+
+def _known_object(body: Any, known: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(body, dict):
         refuse("", "wrong_type", "The body must be a JSON object")
     refuse_unknown_fields(body, known)

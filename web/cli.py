@@ -7,6 +7,7 @@ import rich_click as click
 from web.commands.executions import executions
 from web.commands.flows import run, validate
 from web.commands.journal import journal
+from web.commands.schema import schema
 from web.commands.serve import serve
 
 
@@ -16,5 +17,5 @@ def main() -> None:
     """Flow orchestration with a REST API and clean cancellation."""
 
 
-for command in (serve, run, validate, executions, journal):
+for command in (serve, run, validate, schema, executions, journal):
     main.add_command(command)

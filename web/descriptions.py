@@ -44,7 +44,7 @@ def an_object(description: str, **properties: Schema) -> Schema:
     return schema
 
 
-def body(schema: Schema, example: dict[str, Any], *, required: bool = True) -> RequestBody:
+def body(schema: Schema, example: Any, *, required: bool = True) -> RequestBody:
     """Return the description of a body in JSON."""
     media_type = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
     return RequestBody(content={JSON: media_type}, required=required)
@@ -61,6 +61,11 @@ PREFER: Final = header(
         "`wait=5` waits up to 5 s for the end of the execution; `respond-async` does not wait.",
         examples=["wait=5"],
     ),
+)
+
+REPLAYED: Final = OpenAPIHeader(
+    description="`true` if an earlier request with the same key has been followed.",
+    schema=text("`true`"),
 )
 
 LOCATION: Final = OpenAPIHeader(

@@ -31,6 +31,7 @@ from flowmgr.errors import (
     KeyReusedError,
     MetadataError,
     Problem,
+    SignalError,
 )
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,9 @@ _KINDS: dict[type[Exception], _Kind] = {
         "invalid-metadata",
         "The metadata cannot be used",
         inside="/metadata",
+    ),
+    SignalError: _Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-signal", "The execution takes no such signal"
     ),
     InputError: _Kind(HTTPStatus.BAD_REQUEST, "invalid-input", "The input cannot be used"),
     FlowNotFoundError: _Kind(HTTPStatus.NOT_FOUND, "flow-not-found", "There is no such flow"),

@@ -15,10 +15,10 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from actors.events import Scalar
-from actors.outcome import ErrorInfo, OutcomeStatus, StopKind
+from actors.outcome import NULL, ErrorInfo, OutcomeStatus, StopKind
 from actors.state import Cancellation, ExecutionStatus
 from flowmgr.bulk import BulkAction, BulkFailure, BulkReport, BulkRequest
-from flowmgr.executions import Execution, RecordedEvent
+from flowmgr.executions import Execution
 from flowmgr.journal.store import ExecutionSummary
 
 T = TypeVar("T")
@@ -48,6 +48,15 @@ def timestamp(at: float) -> str:
     return f"{_second(second)}.{floor((at - second) * 1e6):06}+00:00"
 
 
+def due_timestamp(at: float) -> str:
+    """Return `timestamp`, for a time that a flow may have asked for: as far as there are years."""
+    return timestamp(min(max(at, _FIRST), _LAST))
+
+
+_FIRST = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
+
 def _timestamp_or_none(at: float | None) -> str | None:
     return None if at is None else timestamp(at)
 
@@ -73,12 +82,22 @@ class TaskResultResource(msgspec.Struct, frozen=True):
     execution_time: float
 
 
+class ErrorResource(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What went wrong; `data` and `retryable` only if the activity has said more about it."""
+
+    type: str
+    message: str
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    retryable: bool = True
+
+
 class ExecutionErrorResource(msgspec.Struct, frozen=True):
-    """Why an execution failed."""
+    """Why an execution failed; `data` only if the activity has said more about it."""
 
     type: str
     message: str
     task: str
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class StoppedTaskResource(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,7 +107,7 @@ class StoppedTaskResource(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int
     how: StopKind
     seconds: float
-    error: ErrorInfo | None = None
+    error: ErrorResource | None = None
 
 
 class CancellationResource(msgspec.Struct, frozen=True):
@@ -118,6 +137,8 @@ class ExecutionResource(msgspec.Struct, frozen=True):
     metadata: dict[str, Scalar]
     interruptions: int
     rerun_of: str | None
+    parent: str | None
+    output: msgspec.Raw
 
 
 class ExecutionSummaryResource(msgspec.Struct, frozen=True):
@@ -198,7 +219,10 @@ def execution_resource(execution: Execution) -> ExecutionResource:
     error = None
     if execution.error is not None:
         error = ExecutionErrorResource(
-            execution.error.type, execution.error.message, execution.error_task or ""
+            execution.error.type,
+            execution.error.message,
+            execution.error_task or "",
+            _said(execution.error.data),
         )
     return ExecutionResource(
         execution_id=execution.execution_id,
@@ -224,14 +248,29 @@ def execution_resource(execution: Execution) -> ExecutionResource:
         metadata=execution.metadata,
         interruptions=execution.interruptions,
         rerun_of=execution.rerun_of,
+        parent=execution.parent,
+        output=execution.output,
     )
+
+
+def _said(data: msgspec.Raw) -> msgspec.Raw | msgspec.UnsetType:
+    return msgspec.UNSET if data == NULL else data
+
+
+def error_resource(error: ErrorInfo | None) -> ErrorResource | None:
+    """Return how *error* is sent, if there is one."""
+    if error is None:
+        return None
+    return ErrorResource(error.type, error.message, _said(error.data), error.retryable)
 
 
 def _cancellation_resource(cancellation: Cancellation | None) -> CancellationResource | None:
     if cancellation is None:
         return None
     tasks = [
-        StoppedTaskResource(line.task, line.attempt, line.how, line.seconds, line.error)
+        StoppedTaskResource(
+            line.task, line.attempt, line.how, line.seconds, error_resource(line.error)
+        )
         for line in cancellation.tasks
     ]
     return CancellationResource(
@@ -264,24 +303,6 @@ def bulk_resource(asked: BulkRequest, report: BulkReport) -> BulkResource:
         failed=list(report.failed),
         items=list(report.matched[:MAX_ITEMS]),
     )
-
-
-def event_resource(recorded: RecordedEvent) -> dict[str, Any]:
-    """Return how a recorded event is sent: its position, type and time, then its own fields.
-
-    The outcome of a finished task is sent as fields of the event.
-    """
-    event = recorded.event
-    names = [name for name in event.__struct_fields__ if name not in {"at", "v"}]
-    fields = {name: getattr(event, name) for name in names}
-    outcome = fields.pop("outcome", None)
-    if outcome is not None:
-        fields["outcome"] = outcome.status
-        fields["result"] = outcome.data
-        fields["error"] = outcome.error
-        fields["seconds"] = outcome.seconds
-    start = {"seq": recorded.seq, "type": type(event).__name__, "at": timestamp(event.at)}
-    return start | fields
 
 
 def page(

@@ -1,6 +1,10 @@
 """Activities: the user's functions that tasks run, and the ways of running them."""
 
-from flowmgr.activities.binding import InvalidParameterError, MissingParameterError
+from flowmgr.activities.binding import (
+    InvalidArgumentsError,
+    InvalidParameterError,
+    MissingParameterError,
+)
 from flowmgr.activities.catalogue import ActivityCatalogue
 from flowmgr.activities.declaration import Activity, Isolation, activity
 from flowmgr.activities.processes import ProcessDiedError
@@ -10,6 +14,7 @@ from flowmgr.activities.wire import Terminated
 __all__ = [
     "Activity",
     "ActivityCatalogue",
+    "InvalidArgumentsError",
     "InvalidParameterError",
     "Isolation",
     "MissingParameterError",

@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from actors.context import Context
+from actors.ports import Attempt
+from actors.values import encode_value
 from flowmgr.errors import ActivityDeclarationError
 
 SHOWN_KEYS: Final = 10
@@ -24,6 +26,10 @@ class MissingParameterError(TypeError):
 
 class InvalidParameterError(TypeError):
     """The context's value for a parameter has not the type that the parameter is annotated with."""
+
+
+class InvalidArgumentsError(TypeError):
+    """The arguments that a flow gives to a task have come to something that is no object."""
 
 
 class UnresolvedAnnotationError(ActivityDeclarationError):
@@ -117,6 +123,26 @@ class Binding:
         value = ValueParameter(parameter.name, kind, parameter.default)
         self.values.append(value)
         self._makers[parameter.name] = _ValueMaker(activity, value)
+
+
+def given_context(attempt: Attempt) -> Context:
+    """Return the context that an activity gets: the execution's, with the arguments put over it.
+
+    Raises:
+        InvalidArgumentsError: the arguments are no object.
+    """
+    arguments = attempt.arguments
+    if arguments is msgspec.UNSET:
+        return attempt.context
+    if not isinstance(arguments, Mapping):
+        msg = (
+            f"the arguments of task '{attempt.task}' come to a value of type "
+            f"{type(arguments).__name__}, not to an object: arguments are found by their names"
+        )
+        raise InvalidArgumentsError(msg)
+    encoded = {key: msgspec.Raw(encode_value(value)) for key, value in arguments.items()}
+    # A context of its own: what is only this task's must not be in the log that others share.
+    return Context.of({**attempt.context.raw(), **encoded})
 
 
 def resolve(activity: str, function: Callable[..., Any], name: str, annotation: Any) -> Any:

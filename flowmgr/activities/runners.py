@@ -17,7 +17,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from actors.context import Context
 from actors.ports import ActivityRunner, Attempt
 from actors.values import encode_value
-from flowmgr.activities.binding import Binding
+from flowmgr.activities.binding import Binding, given_context
 from flowmgr.activities.declaration import Activity
 from flowmgr.activities.processes import ProcessPool
 from flowmgr.activities.wire import Request
@@ -79,7 +79,7 @@ class ContextTaskRunner:
 
     async def run(self, attempt: Attempt) -> bytes:
         """Await the function; cancelling it cancels the function at its next checkpoint."""
-        return encode_value(await self._function(attempt.context))
+        return encode_value(await self._function(given_context(attempt)))
 
 
 class TaskRunner:
@@ -93,7 +93,7 @@ class TaskRunner:
 
     async def run(self, attempt: Attempt) -> bytes:
         """Await the function; cancelling it cancels the function at its next checkpoint."""
-        return encode_value(await self._function(**self._binding.bind(attempt.context)))
+        return encode_value(await self._function(**self._binding.bind(given_context(attempt))))
 
 
 class ThreadRunner:
@@ -115,9 +115,7 @@ class ThreadRunner:
         `anyio.from_thread.check_cancelled` now and then ends soon; the result of one that does not
         is returned as if nothing had been cancelled.
         """
-        data, error = await anyio.to_thread.run_sync(
-            self._call, attempt.context, limiter=self._limiter
-        )
+        data, error = await anyio.to_thread.run_sync(self._call, attempt, limiter=self._limiter)
         if error is None:
             return data
         try:
@@ -128,10 +126,10 @@ class ThreadRunner:
         finally:
             del error  # its traceback refers to this frame
 
-    def _call(self, context: Context) -> tuple[bytes, BaseException | None]:
+    def _call(self, attempt: Attempt) -> tuple[bytes, BaseException | None]:
         """Call the function; never raises, for the thread and the event loop go on."""
         try:
-            result = self._function(**self._binding.bind(context))
+            result = self._function(**self._binding.bind(given_context(attempt)))
             if inspect.iscoroutine(result):
                 result.close()
                 msg = (
@@ -166,7 +164,7 @@ class ProcessRunner:
         Cancelling it is described at `ProcessPool.run`: the process is gone before it is let
         through.
         """
-        context = msgspec.Raw(attempt.context.to_json())
+        context = msgspec.Raw(given_context(attempt).to_json())
         request = Request(self._name, self._module, self._qualname, context)
         return await self._pool.run(request, attempt)
 

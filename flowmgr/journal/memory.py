@@ -162,7 +162,7 @@ class MemoryJournal:
         """See `Store.list_unfinished`."""
         found = [self._logs[execution_id].summary() for execution_id in sorted(self._logs)]
         return [
-            Unfinished(summary.execution_id, summary.status, 0)
+            Unfinished(summary.execution_id, summary.status, 0, summary.is_parked, summary.due)
             for summary in found
             if summary is not None and summary.ended_at is None
         ]

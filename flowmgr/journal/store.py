@@ -14,6 +14,7 @@ from actors.events import (
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    ExecutionParked,
     ExecutionPaused,
     ExecutionQuarantined,
     ExecutionResumed,
@@ -49,7 +50,13 @@ class FlowRecord(msgspec.Struct, frozen=True):
 
 
 class ExecutionSummary(msgspec.Struct, frozen=True):
-    """What a list of executions shows of each."""
+    """What a list of executions shows of each.
+
+    Attributes:
+        is_parked: whether its last event is that it was parked: it is in the journal alone.
+        due: when it has to be taken up again then, at the latest: seconds since 1970-01-01 UTC;
+            None for never.
+    """
 
     execution_id: str
     flow_id: str
@@ -59,6 +66,8 @@ class ExecutionSummary(msgspec.Struct, frozen=True):
     ended_at: float | None = None
     had_failures: bool = False
     metadata: dict[str, Scalar] = {}
+    is_parked: bool = False
+    due: float | None = None
 
 
 class ExecutionQuery(msgspec.Struct, frozen=True):
@@ -91,11 +100,14 @@ class Unfinished(msgspec.Struct, frozen=True):
         execution_id: its id.
         status: how it stands.
         recoveries: how often it has been recovered since it last came further.
+        is_parked: whether it is parked, and `due` until when; see `ExecutionSummary`.
     """
 
     execution_id: str
     status: ExecutionStatus
     recoveries: int
+    is_parked: bool = False
+    due: float | None = None
 
 
 class Store(Journal, Protocol):
@@ -185,7 +197,8 @@ class Store(Journal, Protocol):
     async def count_recovery(self, execution_ids: Sequence[str]) -> None:
         """Count one more recovery of each execution. Durable on return.
 
-        The count goes back to 0 when a task of the execution has finished, and by `forgive`.
+        The count goes back to 0 when a task of the execution has finished, when it is parked, with
+        whatever is recorded first after it was parked, and by `forgive`.
         """
 
     async def forgive(self, execution_ids: Sequence[str] | None) -> None:
@@ -206,6 +219,8 @@ def summarise(
                 summary = replace(summary, had_failures=True)
         elif (change := _SUMMARISERS.get(type(event))) is not None:
             summary = change(summary, execution_id, event)
+    if summary is not None and (summary.is_parked or type(events[-1]) is ExecutionParked):
+        return _parked_or_not(summary, events[-1])
     return summary
 
 
@@ -224,6 +239,13 @@ def _started(_: ExecutionSummary | None, execution_id: str, event: Event) -> Exe
         started_at=event.at,
         metadata=event.metadata,
     )
+
+
+def _parked_or_not(summary: ExecutionSummary, last: Event) -> ExecutionSummary:
+    """Return *summary* as it is when *last* is an execution's last event."""
+    if isinstance(last, ExecutionParked):
+        return replace(summary, is_parked=True, due=last.due)
+    return replace(summary, is_parked=False, due=None)
 
 
 def _retried(summary: ExecutionSummary | None, _: str, event: Event) -> ExecutionSummary | None:

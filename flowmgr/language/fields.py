@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from actors.plan import END
 from actors.values import ValueRefusedError, decode_value, encode_value
 from flowmgr.language.documents import refusal
-from flowmgr.language.findings import SURROGATE, Findings, Names, capitalised, join, kind_of, quote
+from flowmgr.language.findings import Findings, Names, capitalised, join, kind_of, quote
+from flowmgr.language.texts import TextRule, any_text
 
-MAX_NAME_LENGTH: Final = 128
-ID_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-RESERVED_IDS: Final = frozenset({"execute", "validate"})
-
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+MAX_SECONDS: Final = 100 * 366 * 86_400
+"""No duration is longer than a hundred years: times stay such as a calendar has them."""
 
 
-class Fault(NamedTuple):
-    """The rule that a text breaks, as a sentence goes on after naming the field."""
+class Bounds(NamedTuple):
+    """What a number may be.
 
-    code: str
-    rule: str
-    hint: str | None = None
+    Attributes:
+        least: the least number, or the one that it must be above.
+        most: the greatest.
+        is_above: whether it must be above *least*.
+    """
+
+    least: float
+    most: float
+    is_above: bool = False
+
+    def hold(self, number: float) -> bool:
+        """Whether *number* is within them; NaN is not."""
+        is_above = number > self.least if self.is_above else number >= self.least
+        return is_above and number <= self.most
+
+    def rule(self) -> str:
+        """What they are, as a sentence goes on after "must be"."""
+        if self.is_above:
+            return f"above {self.least:g}, and at most {self.most:,.15g}"
+        return f"from {self.least:g} to {self.most:,.15g}"
 
 
-TextRule = Callable[[str], Fault | None]
+SECONDS: Final = Bounds(0, MAX_SECONDS, is_above=True)
 
 
 class Fields:
@@ -54,11 +67,11 @@ class Fields:
         """Note a problem of a field."""
         self.findings.add(join(self.pointer, field), code, message, hint)
 
-    def refuse_unknown(self, known: Sequence[str]) -> None:
-        """Note every field that is not one of *known*."""
+    def refuse_unknown(self, known: Sequence[str], listed: Sequence[str] = ()) -> None:
+        """Note every field that is not one of *known*; those *listed* are named to the author."""
         unknown = [field for field in self.data if field not in known]
         if unknown:
-            names = Names(known)
+            names = Names(listed or known)
             for field in unknown:
                 self._add_unknown(str(field), names)
 
@@ -90,20 +103,37 @@ class Fields:
         value = self.data[field]
         wanted = "a non-empty list" if least else "a list"
         if not isinstance(value, (list, tuple)):
-            self._add_wrong_type(field, wanted)
+            self.add_wrong_type(field, wanted)
             return None
         if len(value) < least:
             self.add(field, "empty", f"Field '{field}' of {self.subject} must be {wanted}")
             return None
         return value
 
+    def optional_list(self, field: str, *, least: int = 0) -> Sequence[Any]:
+        """A list that may be absent or null, with at least so many items."""
+        if self.data.get(field) is None:
+            return ()
+        return self.required_list(field, least=least) or ()
+
+    def is_item(self, field: str, index: int, *, fits: bool, wanted: str) -> bool:
+        """Whether an item of a list is what is wanted, which it is if it *fits*; noted if not."""
+        if not fits:
+            message = f"Item {index + 1} of field '{field}' of {self.subject} must be {wanted}"
+            self.findings.add(join(self.pointer, field, index), "wrong_type", message)
+        return fits
+
     def optional_integer(self, field: str, default: int, least: int, most: int) -> int | None:
         """A whole number that may be absent or null; None when there is a problem with it."""
-        value = self.data.get(field)
-        if value is None:
+        if self.data.get(field) is None:
             return default
+        return self.required_integer(field, least, most)
+
+    def required_integer(self, field: str, least: int, most: int) -> int | None:
+        """A whole number that is there; None when there is a problem with it."""
+        value = self.data[field]
         if not isinstance(value, int) or isinstance(value, bool):
-            self._add_wrong_type(field, "a whole number")
+            self.add_wrong_type(field, "a whole number")
             return None
         if not least <= value <= most:
             message = f"Field '{field}' of {self.subject} must be from {least} to {most}"
@@ -111,12 +141,39 @@ class Fields:
             return None
         return value
 
+    def optional_number(self, field: str, default: float, bounds: Bounds) -> float:
+        """A number that may be absent or null."""
+        value = self.data.get(field)
+        if value is None:
+            return default
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            self.add_wrong_type(field, "a number")
+        elif not bounds.hold(value):
+            message = f"Field '{field}' of {self.subject} must be {bounds.rule()}"
+            self.add(field, "out_of_range", message)
+        else:
+            return float(value)
+        return default
+
+    def optional_choice(self, field: str, choices: Sequence[str], default: str) -> str:
+        """One of some words; may be absent or null."""
+        value = self.data.get(field)
+        if value is None or value in choices:
+            return default if value is None else str(value)
+        wanted = " or ".join(f"'{choice}'" for choice in choices)
+        if isinstance(value, str):
+            message = f"Field '{field}' of {self.subject} must be {wanted}, not {quote(value)}"
+            self.add(field, "invalid_choice", message, Names(choices).suggestion(value))
+        else:
+            self.add_wrong_type(field, wanted)
+        return default
+
     def optional_boolean(self, field: str) -> bool:
         """True or false; false if absent or null."""
         value = self.data.get(field)
         if value is None or isinstance(value, bool):
             return bool(value)
-        self._add_wrong_type(field, "true or false")
+        self.add_wrong_type(field, "true or false")
         return False
 
     def optional_object(self, field: str) -> dict[str, Any]:
@@ -125,31 +182,50 @@ class Fields:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self._add_wrong_type(field, "an object")
+            self.add_wrong_type(field, "an object")
             return {}
+        return self.copied(field) or {}
+
+    def copied(self, field: str) -> Any:
+        """A JSON value of the author's that is there, as a copy; None if there is a problem."""
         try:
-            copy: dict[str, Any] = decode_value(encode_value(value))
+            return decode_value(encode_value(self.data[field]))
         except ValueRefusedError as error:
             code, message = refusal(error, field)
             self.add(field, code, f"{capitalised(self.subject)}: {message}")
-            return {}
-        return copy
+            return None
+
+    def inner(self, field: str, subject: str) -> Fields | None:
+        """The object in a field that is there; None if it is none."""
+        value = self.data[field]
+        if isinstance(value, dict):
+            return Fields(value, join(self.pointer, field), subject, self.findings)
+        self.add_wrong_type(field, "an object")
+        return None
+
+    def check_key(self, key: str, rule: TextRule) -> None:
+        """Note that a key, which the author chose, breaks the rule for it."""
+        fault = any_text(key) or rule(key)
+        if fault is not None:
+            message = f"A key of {self.subject} {fault.rule}"
+            self.add(key, fault.code, message, fault.hint)
+
+    def add_wrong_type(self, field: str, wanted: str) -> None:
+        """Note that a field, which is there, has not the type that is wanted."""
+        found = kind_of(self.data[field])
+        message = f"Field '{field}' of {self.subject} must be {wanted}, not {found}"
+        self.add(field, "wrong_type", message)
 
     def _text(self, field: str, rule: TextRule) -> str | None:
         value = self.data[field]
         if not isinstance(value, str):
-            self._add_wrong_type(field, "a string")
+            self.add_wrong_type(field, "a string")
             return None
         fault = any_text(value) or rule(value)
         if fault is not None:
             message = f"Field '{field}' of {self.subject} {fault.rule}"
             self.add(field, fault.code, message, fault.hint)
         return value
-
-    def _add_wrong_type(self, field: str, wanted: str) -> None:
-        found = kind_of(self.data[field])
-        message = f"Field '{field}' of {self.subject} must be {wanted}, not {found}"
-        self.add(field, "wrong_type", message)
 
     def _add_unknown(self, field: str, known: Names) -> None:
         closest = None if self.findings.is_full else known.closest(field)
@@ -159,54 +235,3 @@ class Fields:
         if "metadata" in known:
             hint += ". Data of your own goes under 'metadata'"
         self.add(field, "unknown_field", message, hint)
-
-
-def any_text(text: str) -> Fault | None:
-    """Any text that can be written as UTF-8."""
-    if text.isascii() or not SURROGATE.search(text):
-        return None
-    return Fault("invalid_text", "has half of a surrogate pair, which is no character")
-
-
-def filled_text(text: str) -> Fault | None:
-    """Text that is not only blanks."""
-    return None if text.strip() else Fault("empty", "must be a non-empty string")
-
-
-def name(text: str) -> Fault | None:
-    """The name of a task or a condition."""
-    if fault := filled_text(text):
-        return fault
-    if len(text) > MAX_NAME_LENGTH:
-        rule = f"is {len(text):,} characters long; {MAX_NAME_LENGTH} are allowed: {quote(text)}"
-        return Fault("too_long", rule)
-    if _UNPRINTABLE.search(text):
-        rule = f"must not have control characters or line breaks: {quote(text)}"
-        return Fault("invalid_text", rule)
-    return None
-
-
-def task_name(text: str) -> Fault | None:
-    """The name of a task."""
-    if text == END:
-        rule = f"must not be '{END}': that is the target that ends an execution"
-        return Fault("reserved_name", rule, "Choose another name, such as 'finish'")
-    return name(text)
-
-
-def identifier(text: str) -> Fault | None:
-    """An id that can stand in an address and in a file name."""
-    if fault := filled_text(text):
-        return fault
-    if ID_PATTERN.fullmatch(text) and ".." not in text:
-        return None
-    hint = "1 to 128 of A-Z a-z 0-9 . _ - with a letter or digit first, and no '..'"
-    return Fault("invalid_id", f"is not an id: {quote(text)}", hint)
-
-
-def flow_id(text: str) -> Fault | None:
-    """The id of a flow."""
-    if text in RESERVED_IDS:
-        rule = f"must not be {quote(text)}: /flows/{text} is an address of the API"
-        return Fault("reserved_name", rule, "Choose another id")
-    return identifier(text)

@@ -1,8 +1,14 @@
-"""Questions about a directed graph. Linear, and without recursion: flows may be very long."""
+"""Where tasks lead: questions about a directed graph.
+
+Linear, and without recursion: flows may be very long.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from actors.plan import END
+from flowmgr.language.definition import ConditionDefinition
 
 Edges = Mapping[str, Sequence[str]]
 """Where each node leads. A node without an entry leads nowhere."""
@@ -40,3 +46,12 @@ def reachable(start: str, edges: Edges) -> set[str]:
                 found.add(node)
                 pending.append(node)
     return found
+
+
+def transitions(conditions: Iterable[ConditionDefinition]) -> Edges:
+    """Where *conditions* lead from each of their sources, "end" not counted."""
+    edges: dict[str, list[str]] = {}
+    for condition in conditions:
+        targets = [target for target in condition.targets if target != END]
+        edges.setdefault(condition.source_task, []).extend(targets)
+    return edges

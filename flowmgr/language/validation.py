@@ -1,9 +1,11 @@
 """Is this document a flow? All problems at once, each with its place, its rule and the way out.
 
 Codes of problems:
-    wrong_type, missing_field, unknown_field, empty, too_long, out_of_range, invalid_text,
-    invalid_id, invalid_outcome, reserved_name, not_json: about one field;
-    duplicate_name, unknown_task, unknown_activity, cycle: about how they fit together.
+    wrong_type, missing_field, unknown_field, field_not_allowed, empty, too_long, out_of_range,
+    invalid_text, invalid_id, invalid_outcome, invalid_choice, reserved_name, not_json, too_deep,
+    unknown_kind, invalid_expression, invalid_schema: about one field;
+    duplicate_name, unknown_task, unknown_activity, unknown_flow, cycle: about how they fit
+    together.
 
 Codes of warnings:
     unreachable_task, unused_condition, outcome_failure, duplicate_condition_name,
@@ -20,18 +22,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flowmgr.errors import DefinitionError, Problem
+from flowmgr.language.advice import warn_about_conditions, warn_about_graph
 from flowmgr.language.definition import FlowDefinition
 from flowmgr.language.findings import Findings
-from flowmgr.language.reading import read_flow, unwrap
+from flowmgr.language.reading import Draft, read_flow, unwrap
 from flowmgr.language.rules import (
+    FlowReference,
     check_activities,
     check_cycles,
-    warn_about_conditions,
-    warn_about_graph,
+    check_flows,
+    flows_named_in,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+Inspection = tuple[FlowDefinition | None, list[Problem], list[Problem]]
+"""The definition, None when there are problems; the problems; the warnings."""
 
 
 class ValidatedFlow(msgspec.Struct, frozen=True):
@@ -41,59 +48,97 @@ class ValidatedFlow(msgspec.Struct, frozen=True):
     warnings: tuple[Problem, ...] = ()
 
 
-def read_definition(
-    document: object,
-    *,
-    activities: Collection[str] | None,
-    simulate_unknown: bool = False,
-    new_id: Callable[[], str],
-) -> ValidatedFlow:
-    """Read a flow definition.
+class OpenedFlow:
+    """A flow document of which every field has been read; what it refers to is yet to be checked.
 
     Args:
         document: plain data, as `flowmgr.language.documents.parse_json` returns it: a flow, bare
             or wrapped as {"flow": ...} or {"flow_data": {"flow": ...}}.
-        activities: the names of the activities that exist; None to accept any name.
-        simulate_unknown: accept the names of activities that do not exist.
-        new_id: makes the id of a flow that has none.
 
-    Returns:
-        The definition, with warnings.
+    Attributes:
+        flows: the flows that it refers to.
+    """
+
+    def __init__(self, document: object) -> None:
+        self._problems = Findings()
+        flow = unwrap(document, self._problems)
+        self._draft: Draft | None = None if flow is None else read_flow(flow)
+        self.flows = frozenset[FlowReference]()
+        if self._draft is not None:
+            self.flows = flows_named_in(self._draft)
+
+    def inspect(
+        self,
+        *,
+        activities: Collection[str] | None,
+        flows: Collection[FlowReference] | None,
+        new_id: Callable[[], str],
+    ) -> Inspection:
+        """Check it as a whole. To be called once.
+
+        Args:
+            activities: the names of the activities that exist; None to accept any name.
+            flows: those of `flows` that exist; None to accept all of them.
+            new_id: makes the id of a flow that has none.
+        """
+        draft, problems, warnings = self._draft, self._problems, Findings()
+        if draft is None:
+            return None, problems.listed(), []
+        if activities is not None:
+            check_activities(draft, activities, problems)
+        check_flows(draft, flows, problems)
+        for body in draft.bodies:
+            check_cycles(body, problems)
+            warn_about_conditions(body, warnings)
+        if problems:
+            # What leads where is not known for certain, so nothing is said about it.
+            return None, problems.listed(), warnings.listed()
+        for body in draft.bodies:
+            warn_about_graph(body, warnings)
+        return draft.definition(new_id), problems.listed(), warnings.listed()
+
+    def validated(
+        self,
+        *,
+        activities: Collection[str] | None,
+        flows: Collection[FlowReference] | None,
+        new_id: Callable[[], str],
+    ) -> ValidatedFlow:
+        """Check it as `inspect` does, and return it if it has no problems.
+
+        Raises:
+            DefinitionError: with all problems.
+        """
+        definition, problems, warnings = self.inspect(
+            activities=activities, flows=flows, new_id=new_id
+        )
+        if definition is None:
+            raise DefinitionError(problems)
+        return ValidatedFlow(definition, tuple(warnings))
+
+
+def read_definition(
+    document: object,
+    *,
+    activities: Collection[str] | None,
+    flows: Collection[FlowReference] | None = None,
+    new_id: Callable[[], str],
+) -> ValidatedFlow:
+    """Read a flow definition; see `OpenedFlow`.
 
     Raises:
         DefinitionError: with all problems.
     """
-    definition, problems, warnings = inspect(
-        document, activities=activities, simulate_unknown=simulate_unknown, new_id=new_id
-    )
-    if definition is None:
-        raise DefinitionError(problems)
-    return ValidatedFlow(definition, tuple(warnings))
+    opened = OpenedFlow(document)
+    return opened.validated(activities=activities, flows=flows, new_id=new_id)
 
 
 def inspect(
     document: object,
     *,
     activities: Collection[str] | None,
-    simulate_unknown: bool = False,
+    flows: Collection[FlowReference] | None = None,
     new_id: Callable[[], str],
-) -> tuple[FlowDefinition | None, list[Problem], list[Problem]]:
-    """Look at a document as `read_definition` does, without raising.
-
-    Returns:
-        The definition, None when there are problems; the problems; the warnings.
-    """
-    problems, warnings = Findings(), Findings()
-    flow = unwrap(document, problems)
-    if flow is None:
-        return None, problems.listed(), []
-    draft = read_flow(flow)
-    if activities is not None and not simulate_unknown:
-        check_activities(draft, activities, problems)
-    check_cycles(draft, problems)
-    warn_about_conditions(draft, warnings)
-    if problems:
-        # What leads where is not known for certain, so nothing is said about it.
-        return None, problems.listed(), warnings.listed()
-    warn_about_graph(draft, warnings)
-    return draft.definition(new_id), problems.listed(), warnings.listed()
+) -> Inspection:
+    """Look at a document as `read_definition` does, without raising."""
+    return OpenedFlow(document).inspect(activities=activities, flows=flows, new_id=new_id)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tests.benchmarks import asleep, cancelling, durable, in_memory, lengths
+from tests.benchmarks import asleep, cancelling, durable, in_memory, lengths, scopes
 from tests.benchmarks.backends import run
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.scale import SCALES, Scale
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "lengths": lengths.measure,
     "asleep": asleep.measure,
     "cancelling": cancelling.measure,
+    "scopes": scopes.measure,
 }
 
 if __name__ == "__main__":

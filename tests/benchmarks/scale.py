@@ -19,6 +19,8 @@ class Scale(msgspec.Struct, frozen=True):
         http_requests: requests in each of them.
         durable_rounds: rounds of each contender with a durable journal.
         durable_steps: steps in each of them, about.
+        branches: branches of a parallel task.
+        items: items of a map.
         http_backends: which servers there are.
     """
 
@@ -32,12 +34,18 @@ class Scale(msgspec.Struct, frozen=True):
     http_requests: int
     durable_rounds: int
     durable_steps: int
+    branches: int
+    items: int
     http_backends: tuple[str, ...] = ("asyncio", "uvloop", "trio")
 
 
 SCALES = {
-    "full": Scale(15, 0.1, (10, 100, 1_000, 10_000), 10_000, 1_000, 300, 5, 4_000, 3, 40_000),
-    "quick": Scale(4, 0.03, (10, 100, 1_000, 10_000), 10_000, 200, 50, 2, 1_500, 2, 10_000),
-    "smoke": Scale(1, 0.001, (10, 100), 50, 5, 5, 1, 20, 1, 100, ("asyncio",)),
+    "full": Scale(
+        15, 0.1, (10, 100, 1_000, 10_000), 10_000, 1_000, 300, 5, 4_000, 3, 40_000, 1_000, 10_000
+    ),
+    "quick": Scale(
+        4, 0.03, (10, 100, 1_000, 10_000), 10_000, 200, 50, 2, 1_500, 2, 10_000, 1_000, 10_000
+    ),
+    "smoke": Scale(1, 0.001, (10, 100), 50, 5, 5, 1, 20, 1, 100, 10, 10, ("asyncio",)),
 }
 """Under six minutes, under one minute, a few seconds."""

@@ -14,6 +14,7 @@ from actors.events import (
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    ExecutionParked,
     ExecutionPaused,
     ExecutionQuarantined,
     ExecutionRetried,
@@ -657,6 +658,60 @@ async def test_histories_of_several_executions_are_read_at_once(open_store):
         assert await store.read_histories([]) == {}
 
 
+async def parking(store, execution_id):
+    """Return whether an execution is parked and until when, by all that the journal says of it."""
+    summary = await store.get_execution(execution_id)
+    [listed] = await store.list_executions(ANY, None, 1)
+    unfinished = {each.execution_id: each for each in await store.list_unfinished()}
+    found = unfinished.get(execution_id, Unfinished(execution_id, "completed", 0))
+    assert summary == listed
+    assert (found.is_parked, found.due) == (summary.is_parked, summary.due)
+    return summary.is_parked, summary.due
+
+
+@pytest.mark.parametrize("due", [7.5, 1.7e9 + 1 / 3, 0.0, None])
+async def test_an_execution_is_parked_until_anything_else_is_recorded_of_it(open_store, due):
+    async with open_store() as store:
+        await start(store, "e")
+        assert await parking(store, "e") == (False, None)
+        await append(store, "e", 3, ExecutionParked(at=3.0, due=due))
+        assert await parking(store, "e") == (True, due)
+        assert (await store.get_execution("e")).status == "running"
+    async with open_store() as store:
+        if not await store.get_execution("e"):  # it was in memory
+            return
+        assert await parking(store, "e") == (True, due)
+        await append(store, "e", 4, running())
+        assert await parking(store, "e") == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ([[ExecutionParked(at=3.0, due=9.0), ExecutionParked(at=3.0, due=8.0)]], (True, 8.0)),
+        ([[ExecutionParked(at=3.0, due=9.0)], [ExecutionParked(at=4.0, due=None)]], (True, None)),
+        ([[ExecutionParked(at=3.0, due=9.0), running()]], (False, None)),
+        ([[running(), ExecutionParked(at=3.0, due=9.0)]], (True, 9.0)),
+        ([[ExecutionParked(at=3.0, due=9.0)], [ExecutionPaused(at=4.0)]], (False, None)),
+        ([[ExecutionParked(at=3.0, due=9.0)], [CancelRequested(at=4.0)]], (False, None)),
+        (
+            [[ExecutionParked(at=3.0, due=9.0)], [finished(), ExecutionCompleted(at=4.0)]],
+            (False, None),
+        ),
+    ],
+)
+async def test_whether_an_execution_is_parked_is_what_its_last_event_says(
+    open_store, batches, expected
+):
+    async with open_store() as store:
+        await start(store, "e")
+        seq = 3
+        for events in batches:
+            await append(store, "e", seq, *events)
+            seq += len(events)
+        assert await parking(store, "e") == expected
+
+
 # --- many at once
 
 
@@ -769,6 +824,21 @@ async def test_recoveries_are_counted_until_a_task_finishes_or_somebody_forgives
         await store.forgive(None)
         assert await recoveries(store) == {"e1": 0, "e2": 0, "e3": 0, "e4": 0}
         await append(store, "e4", 3, finished(), running())
+
+
+async def test_being_parked_ends_the_count_of_recoveries_and_so_does_what_follows(tmp_path):
+    async with open_sqlite(tmp_path / "journal.db") as store:
+        await start(store, "e")
+        await store.count_recovery(["e"])
+        await append(store, "e", 3, ExecutionParked(at=3.0, due=4.0))
+        assert await recoveries(store) == {"e": 0}
+        await store.count_recovery(["e"])
+        await store.count_recovery(["e"])
+        [found] = await store.list_unfinished()
+        assert found == Unfinished("e", "running", 2, is_parked=True, due=4.0)
+        await append(store, "e", 4, running())
+        [found] = await store.list_unfinished()
+        assert found == Unfinished("e", "running", 0)
 
 
 async def test_the_count_of_recoveries_survives_other_changes(tmp_path):

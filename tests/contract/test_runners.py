@@ -19,6 +19,7 @@ from actors.ports import Attempt
 from flowmgr.activities import (
     Activity,
     ActivityCatalogue,
+    InvalidArgumentsError,
     MissingParameterError,
     ProcessDiedError,
     RunnerResources,
@@ -132,6 +133,47 @@ async def test_typed_parameters_are_bound_and_converted(declared):
     async with open_resources() as resources:
         found = await run(declared, resources, order={"id": 7, "unknown": 1}, amount=3)
         assert found == {"id": 7, "amount": 3.0}
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [samples.echo, samples.echo_in_thread, samples.echo_in_process, samples.echo_async_in_process],
+    ids=lambda declared: declared.name,
+)
+async def test_arguments_lie_over_the_context(declared):
+    asked = attempt(a=1, b=2)
+    asked.arguments = {"a": [3], "c": None}
+    async with open_resources() as resources:
+        found = json.loads(await runner_for(declared, resources).run(asked))
+    assert found == {"a": [3], "b": 2, "c": None}
+    assert dict(asked.context) == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("declared", [samples.charge, samples.charge_in_process])
+async def test_typed_parameters_are_taken_from_the_arguments_first(declared):
+    asked = attempt(order={"id": 7}, amount=3)
+    asked.arguments = {"amount": 4}
+    async with open_resources() as resources:
+        found = json.loads(await runner_for(declared, resources).run(asked))
+    assert found == {"id": 7, "amount": 4.0}
+
+
+@pytest.mark.parametrize("declared", [samples.echo, samples.echo_in_thread, samples.charge])
+async def test_arguments_that_are_no_object_are_a_failure(declared):
+    asked = attempt(a=1)
+    asked.arguments = [1]
+    async with open_resources() as resources:
+        with pytest.raises(InvalidArgumentsError, match="'task' come to a value of type list"):
+            await runner_for(declared, resources).run(asked)
+
+
+@pytest.mark.parametrize("isolation", ["task", "process"])
+async def test_an_activity_says_how_it_has_failed(isolation):
+    declared = Activity(samples.decline.function, "decline", isolation)
+    async with open_resources() as resources:
+        error = describe_error(await error_of(declared, resources, account=[1]))
+    assert (error.type, error.message, error.retryable) == ("Declined", "no money", False)
+    assert error.as_value()["data"] == {"account": [1]}
 
 
 @pytest.mark.parametrize("declared", [samples.charge, samples.charge_in_process])

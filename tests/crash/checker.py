@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors.events import ExecutionEvent
-from actors.state import ExecutionState, fold
+from actors.evolving import fold
+from actors.state import ExecutionState
 from tests.crash.effects import Effects, Visit
 from tests.crash.flows import FLOWS, HOLD, POISON, POISON_ONCE, is_at_most_once
 from tests.crash.history import History, IllegalError

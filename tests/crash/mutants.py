@@ -142,24 +142,24 @@ def _cancel_without_record() -> None:
 
 
 def _end_twice() -> None:
-    record = ExecutionSupervisor._record
+    record = ExecutionSupervisor.record
 
     def twice(supervisor: ExecutionSupervisor, events: Events, **rest: Any) -> None:
         last = events[-1]
         record(supervisor, (*events, last) if type(last) is ExecutionCompleted else events, **rest)
 
-    replace(ExecutionSupervisor, "_record", twice)
+    replace(ExecutionSupervisor, "record", twice)
 
 
 def _run_before_record() -> None:
-    record, run = ExecutionSupervisor._record, ExecutionSupervisor._run_task
+    record, run = ExecutionSupervisor.record, ExecutionSupervisor._run_task
 
     def eager(supervisor: ExecutionSupervisor, events: Events, **rest: Any) -> None:
         if isinstance(events[-1], TaskStarted):
             run(supervisor, events[-1])
         record(supervisor, events, **rest)
 
-    replace(ExecutionSupervisor, "_record", eager)
+    replace(ExecutionSupervisor, "record", eager)
     replace(ExecutionSupervisor, "_run_task", lambda *_: None)
 
 

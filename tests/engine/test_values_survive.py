@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from actors.state import fold
+from actors.evolving import fold
 from flowmgr import Settings, activity, open_engine
 from tests.support.flows import PATIENCE, chain, recorded
 

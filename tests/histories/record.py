@@ -7,6 +7,7 @@ it means. A recorded one is never made anew: later versions have to read what ea
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import tempfile
 from importlib.metadata import version
@@ -17,7 +18,7 @@ import msgspec
 
 from flowmgr import Settings, activity, open_engine
 from flowmgr.journal.sqlite.tools import export
-from tests.support.flows import PATIENCE, chain
+from tests.support.flows import PATIENCE, chain, until
 from web.resources import execution_resource
 
 HERE = Path(__file__).parent
@@ -27,6 +28,12 @@ class Mended:
     """Whether the activities below do what they should."""
 
     is_so = False
+
+
+class Stumbled:
+    """How often the activity below has failed."""
+
+    times = 0
 
 
 @activity
@@ -39,6 +46,19 @@ async def call(context):
     if not Mended.is_so:
         raise ConnectionError("nobody answers")
     return "answered"
+
+
+@activity
+async def stumble(context):
+    if Stumbled.times < context.get("stumbles", 1):
+        Stumbled.times += 1
+        raise ConnectionError("not at the first attempt")
+    return context.get("item", "up again")
+
+
+@activity
+async def undo(context):
+    return "undone"
 
 
 @activity
@@ -118,6 +138,86 @@ async def interrupted_at_most_once(engine):
     return await engine.start(document)
 
 
+async def branches_of_which_the_first_decides(engine):
+    bodies = {name: body(name) for name in ("hold", "greet")}
+    race = {"name": "race", "kind": "parallel", "branches": bodies, "join": "any"}
+    return await engine.run(flow(race), {"name": "Ada"})
+
+
+async def items_that_went_on_in_a_further_attempt(engine):
+    retry = {"maximum_attempts": 2, "initial_interval": 0.01}
+    do = body("stumble", undone_by="undo")
+    each = {"name": "each", "kind": "map", "items": [1, 2, 3], "do": do, "retry": retry}
+    each |= {"on_failure": "wait", "max_concurrency": 2}
+    return await engine.run(flow(each))
+
+
+async def attempts_that_failed(engine):
+    retry = {"maximum_attempts": 4, "initial_interval": 0.01, "backoff_coefficient": 1.5}
+    return await engine.run(flow({"name": "stumble", "retry": retry}), {"stumbles": 2})
+
+
+async def signalled(engine):
+    approval = {"name": "approval", "kind": "signal", "timeout": 3600}
+    execution = await engine.start(flow(approval, {"name": "greet"}))
+    execution_id = execution.execution_id
+    for _ in range(2):
+        who = {"by": "ada", "reason": "looked at it"}
+        await engine.signal(execution_id, "approval", {"approved": True}, key="ada-1", **who)
+    return execution
+
+
+async def signalled_before_it_waited(engine):
+    approval = {"name": "approval", "kind": "signal"}
+    execution = await engine.start(flow({"name": "hold"}, approval))
+    await engine.signal(execution.execution_id, "approval", [1, None])
+    return execution
+
+
+async def parked(engine):
+    long = {"name": "long", "kind": "wait", "until": "2999-01-01T00:00:00Z"}
+    execution = await engine.start(flow({"name": "greet"}, long))
+    await until(lambda: engine.live_executions == 0)
+    return execution
+
+
+async def ended_with_compensation_and_finally(engine):
+    booked = {"name": "greet", "compensate": {"activity": "undo"}}
+    values = {"name": "values", "kind": "set", "values": {"a": 1, "b": [None]}}
+    document = flow(booked, values, {"name": "call"}, **{"finally": body("undo")})
+    return await engine.run(document)
+
+
+async def completed_with_an_output(engine):
+    values = {"name": "values", "kind": "set", "values": {"a": 1}}
+    document = flow(values, output="context.a", **{"finally": body("undo")})
+    return await engine.run(document)
+
+
+async def with_a_sub_flow(engine):
+    await engine.register(chain("greet", flow_id="inner", output="context.name"))
+    inner = {"name": "inner", "kind": "flow", "flow": "inner", "arguments": {"name": "Ada"}}
+    return await engine.run(flow(inner))
+
+
+def flow(*tasks, **fields):
+    return {"id": "structured", "name": "structured", **sequence(*tasks), **fields}
+
+
+def body(activity, undone_by=None):
+    undo = {"compensate": {"activity": undone_by}} if undone_by else {}
+    return sequence({"name": activity, **undo})
+
+
+def sequence(*tasks):
+    names = [each["name"] for each in tasks]
+    conditions = [
+        {"source_task": source, "target_task_success": target}
+        for source, target in itertools.pairwise(names)
+    ]
+    return {"start_task": names[0], "tasks": list(tasks), "conditions": conditions}
+
+
 def task(name):
     return {"name": name}
 
@@ -139,7 +239,17 @@ SCENARIOS = [
     paused,
     interrupted,
     interrupted_at_most_once,
+    branches_of_which_the_first_decides,
+    items_that_went_on_in_a_further_attempt,
+    attempts_that_failed,
+    signalled,
+    signalled_before_it_waited,
+    parked,
+    ended_with_compensation_and_finally,
+    completed_with_an_output,
+    with_a_sub_flow,
 ]
+ACTIVITIES = [greet, call, stumble, undo, hold]
 
 
 class EndedError(Exception):
@@ -149,16 +259,17 @@ class EndedError(Exception):
 async def record(scenario):
     """Return the history of a scenario and the execution that it means."""
     Mended.is_so = False
+    Stumbled.times = 0
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "flowmgr.db"
         settings = Settings(journal=f"sqlite:{path}", grace=0)
         with contextlib.suppress(EndedError):
-            async with open_engine(settings, activities=[greet, call, hold]) as engine:
+            async with open_engine(settings, activities=ACTIVITIES) as engine:
                 execution = await scenario(engine)
                 await engine.wait(execution.execution_id, timeout=0.2)
                 raise EndedError
         Mended.is_so = True
-        async with open_engine(settings, activities=[greet, call, hold]) as engine:
+        async with open_engine(settings, activities=ACTIVITIES) as engine:
             found = await engine.wait(execution.execution_id, timeout=0.5)
         exported = json.loads(export(path, execution.execution_id))
     return {

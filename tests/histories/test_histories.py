@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from actors.events import ExecutionEvent
-from actors.state import fold
+from actors.evolving import fold
 from flowmgr.executions import view
 from flowmgr.journal.store import summarise
 from flowmgr.language.definition import FlowDefinition

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 import pytest
 from click.testing import CliRunner
 
+from flowmgr.language.json_schema import flow_schema
 from tests.support.flowmgr_server import (
     ACTIVITIES,
     BACKENDS,
@@ -243,6 +244,22 @@ def test_a_directory_without_flows_is_refused(tmp_path):
     ran = flowmgr("validate", tmp_path)
     assert ran.code == 2
     assert "no *.json" in in_one_line(ran.err)
+
+
+def test_a_flow_file_can_be_yaml(written, tmp_path):
+    good = written("name: x\nstart_task: a\nconditions: []\ntasks: [{name: a}]\n", "a.yaml")
+    bad = written("name: x\nstart_task: 2030-01-31\n", "b.yml")
+    ran = flowmgr("validate", str(tmp_path))
+    assert ran.code == 1
+    assert ran.out == f"{good}: valid\n"
+    assert f"{bad}: error: /start_task: The document has the date '2030-01-31'" in ran.err
+    assert "at line 2" in ran.err
+
+
+def test_the_schema_is_printed(here):
+    ran = here("schema")
+    assert ran.code == 0
+    assert json.loads(ran.out) == flow_schema()
 
 
 def test_warnings_are_told_and_the_flow_is_valid_all_the_same(written):

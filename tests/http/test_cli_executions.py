@@ -23,6 +23,7 @@ from click.testing import CliRunner
 from tests.support.flowmgr_server import (
     Served,
     chain,
+    condition,
     flow,
     new_id,
     serving,
@@ -216,6 +217,32 @@ def test_an_execution_is_deleted(served, executions):
     execution_id = served.run(chain("succeed"))["execution_id"]
     assert executions("delete", execution_id) == Ran(0, f"{execution_id} is deleted\n", "")
     assert execution_id in refused(executions("show", execution_id), 1)
+
+
+def test_a_signal_is_sent_with_its_value_once(served, executions):
+    waits = [{"name": name, "kind": "signal", "signal": "go"} for name in ("one", "two", "three")]
+    steps = [condition("one", "two"), condition("two", "three")]
+    execution_id = served.start(served.register(flow(*waits, conditions=steps)))
+    value = '{"approved": true}'
+    for _ in range(2):
+        sent = executions("signal", execution_id, "go", value, "--key", "1", "--by", "ada")
+        assert sent.out.startswith(f"{execution_id} is running, at task ")
+    received = [e for e in served.events(execution_id) if e["type"] == "SignalReceived"]
+    assert [(e["value"], e["by"], e["key"]) for e in received] == [({"approved": True}, "ada", "1")]
+    executions("signal", execution_id, "go", "--reason", "no value")
+    ended = executions("signal", execution_id, "go", "false", "--wait", "10", "--json").json
+    results = {name: ended["context"][f"{name}_result"] for name in ("one", "two", "three")}
+    assert results == {"one": {"approved": True}, "two": None, "three": False}
+    assert "completed" in refused(executions("signal", execution_id, "go"), 1)
+
+
+def test_a_signal_that_no_task_waits_for_is_refused_with_the_one_that_was_meant(served, executions):
+    waits = {"name": "one", "kind": "signal", "signal": "approval"}
+    execution_id = served.start(served.register(flow(waits)))
+    line = refused(executions("signal", execution_id, "aproval"), 1)
+    assert line.endswith("Did you mean 'approval'?")
+    assert "JSON" in refused(executions("signal", execution_id, "approval", "{"), 2)
+    executions("cancel", execution_id)
 
 
 # Changing many.

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 
 from tests.support.flowmgr_server import (
@@ -230,6 +231,33 @@ def test_validating_tells_all_problems_at_once_each_with_its_place(served):
     assert "did you mean 'succeed'?" in said
     refused = problem(served.post("/flows", {"flow_data": {"flow": wrong}}), 400)
     assert refused["errors"] == report["problems"]
+
+
+@pytest.mark.parametrize("media_type", ["application/yaml", "application/x-yaml", "text/yaml"])
+def test_a_flow_can_be_sent_as_yaml(served, media_type):
+    headers = {"Content-Type": f"{media_type}; charset=utf-8"}
+    text = (
+        "flow:\n  id: in-yaml\n  name: In YAML\n  start_task: a\n"
+        "  tasks: [{name: a, activity: succeed}]\n  conditions: []\n"
+    )
+    report = served.client.post("/flows/validate", content=text, headers=headers)
+    assert report.json()["valid"] is True
+    registered = served.client.post("/flows", content=text, headers=headers)
+    assert registered.status_code == 201
+    asked = "flow_id: in-yaml\ncontext:\n  amount: 1.5\n"
+    executed = served.client.post("/flows/execute", content=asked, headers=headers)
+    assert executed.json()["status"] == "completed"
+    wrong = served.client.post("/flows", content="name: x\ntasks: 2030-01-01", headers=headers)
+    told = problem(wrong, 422)
+    assert told["errors"][0]["pointer"] == "/tasks"
+    assert "line 2" in told["detail"]
+
+
+def test_the_schema_of_flows_is_published(served):
+    answer = served.get("/schema/flow.json")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/schema+json"
+    jsonschema_rs.Draft202012Validator(answer.json()).validate(chain("succeed"))
 
 
 def test_validating_tells_what_is_worth_a_look(served):

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.flowmgr_server import BACKENDS, chain, eventually, new_id, serving
+from tests.support.flowmgr_server import (
+    BACKENDS,
+    chain,
+    condition,
+    eventually,
+    flow,
+    new_id,
+    serving,
+    task,
+)
 from tests.support.rest import execute_once, executions_of, is_replay, problem
 
 
@@ -40,3 +49,31 @@ def test_a_key_ends_with_its_time():
         assert is_forgotten()
         assert not is_forgotten()
         eventually(is_forgotten)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_after_a_restart_signals_are_kept_and_their_keys_known(backend, is_killed, tmp_path, files):
+    journal = ("--journal", f"sqlite:{tmp_path}/flowmgr.db", "--grace", "0.2")
+    waits = [{"name": name, "kind": "signal", "signal": "go"} for name in ("one", "two")]
+    steps = [condition("hold", "one"), condition("one", "two")]
+    document = flow(task("hold"), *waits, conditions=steps)
+
+    def sent(key: str, value: int, wait: str) -> bool:
+        headers = {"Idempotency-Key": key, "Prefer": f"wait={wait}"}
+        response = served.post(f"/executions/{execution_id}/signals/go", value, headers)
+        assert response.status_code in {200, 202}, response.text
+        return not is_replay(response)
+
+    with serving(backend, *journal, is_killed=is_killed) as served:
+        execution_id = served.start(served.register(document), files)
+        assert sent("early", 1, "0")
+    Path(files["release"]).touch()
+    with serving(backend, *journal, is_killed=is_killed) as served:
+        assert not sent("early", 1, "0")
+        eventually(lambda: served.events(execution_id)[-1]["type"] == "ExecutionParked")
+    with serving(backend, *journal) as served:
+        assert sent("late", 2, "10")
+        context = served.ended(execution_id)["context"]
+        assert (context["one_result"], context["two_result"]) == (1, 2)
+        assert not sent("late", 2, "0")

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from actors.events import ExecutionParked
 from flowmgr.errors import JournalRefusedError
 from flowmgr.journal.sqlite import open_sqlite, queries, schema
 from flowmgr.journal.sqlite.connection import connect
-from tests.journal.helpers import ANY, start, tampered
+from flowmgr.journal.sqlite.tools import backup, check, export
+from flowmgr.journal.store import Unfinished
+from tests.journal.helpers import ANY, complete, go_on, start, tampered
 
 pytestmark = pytest.mark.anyio
 
@@ -207,7 +210,47 @@ async def test_a_migration_happens_as_a_whole_or_not_at_all(path, monkeypatch):
     monkeypatch.setattr(schema, "load_migrations", lambda: [*first, "\n".join(statements)])
     async with open_sqlite(path) as store:
         assert len(await store.list_executions(ANY, None, 9)) == 1
-    assert tables(path)[1] == 2
+    assert tables(path)[1] == len(first) + 1
+
+
+OLD = Path(__file__).parent / "version_1.sql"
+
+
+async def test_a_database_of_an_older_program_goes_on(path):
+    with tampered(path) as connection:
+        connection.executescript(OLD.read_text())
+    async with open_sqlite(path) as store:
+        found = {
+            each.execution_id: each.status for each in await store.list_executions(ANY, None, 9)
+        }
+        assert found == {
+            "running": "running",
+            "paused": "paused",
+            "completed": "completed",
+            "failed": "failed",
+        }
+        assert list(await store.list_unfinished()) == [
+            Unfinished("paused", "paused", 0),
+            Unfinished("running", "running", 1),
+        ]
+        assert await store.find_start("flow", "k", 2.0) == ("completed", "body")
+        await go_on(store, "running", 5, ExecutionParked(at=6.0, due=7.0))
+        await complete(store, "paused", 4)
+    report = check(path)
+    assert (report.problems, report.quarantined, report.executions) == ((), (), 4)
+    async with open_sqlite(path) as store:
+        [found] = await store.list_unfinished()
+        assert found == Unfinished("running", "running", 0, is_parked=True, due=7.0)
+
+
+async def test_a_database_of_an_older_program_is_copied_but_not_looked_into(path, tmp_path):
+    with tampered(path) as connection:
+        connection.executescript(OLD.read_text())
+    for look in (check, lambda path: export(path, "running")):
+        with pytest.raises(JournalRefusedError, match="older flowmgr"):
+            look(path)
+    backup(path, tmp_path / "copy.db")
+    assert tables(tmp_path / "copy.db") == tables(path)
 
 
 async def test_a_new_database_that_was_interrupted_before_its_first_table_is_gone_on_with(path):

@@ -5,7 +5,7 @@ import anyio.to_thread
 import msgspec
 import pytest
 
-from actors.state import fold
+from actors.evolving import fold
 from flowmgr.errors import (
     ExecutionDamagedError,
     ExecutionNotFoundError,

@@ -17,6 +17,7 @@ import anyio.lowlevel
 import msgspec
 
 from actors.context import Context
+from actors.outcome import ActivityError
 from flowmgr.activities import Terminated, activity
 
 
@@ -50,6 +51,13 @@ async def charge(order: Order, amount: float = 2.5) -> dict[str, Any]:
     The rest of the text.
     """
     return {"id": order.id, "amount": amount}
+
+
+@activity
+async def decline(context: Context) -> None:
+    raise ActivityError(
+        "Declined", "no money", retryable=False, data={"account": context["account"]}
+    )
 
 
 @activity

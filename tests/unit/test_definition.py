@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from flowmgr.language.definition import ConditionDefinition, FlowDefinition, TaskDefinition, digest
+from flowmgr.language.validation import read_definition
+from tests.unit.test_validation import README
 
 FLOW = FlowDefinition(
     id="orders",
@@ -38,8 +40,8 @@ def test_a_definition_survives_being_stored():
 
 
 def test_a_stored_definition_with_an_unknown_field_is_not_read():
-    stored = msgspec.json.encode({**msgspec.to_builtins(FLOW), "timeout": 5})
-    with pytest.raises(msgspec.ValidationError, match="timeout"):
+    stored = msgspec.json.encode({**msgspec.to_builtins(FLOW), "limit": 5})
+    with pytest.raises(msgspec.ValidationError, match="limit"):
         msgspec.json.decode(stored, type=FlowDefinition)
 
 
@@ -82,3 +84,35 @@ def test_a_default_that_is_written_out_makes_no_other_version():
 )
 def test_other_content_has_another_digest(change):
     assert digest(msgspec.structs.replace(FLOW, **change)) != digest(FLOW)
+
+
+def test_the_digest_of_what_was_stored_before_does_not_change():
+    validated = read_definition(README, activities=None, new_id=str)
+    assert (
+        digest(validated.definition)
+        == "90f8f6775d87524c00b79f4ca37a5c2cbcc0afeb3210f7b9b11676139886f821"
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "same"),
+    [
+        ({}, {"kind": "activity", "at_most_once": False, "output": None}),
+        ({"retry": {}}, {"retry": {"initial_interval": 1, "jitter": 0, "maximum_attempts": 3}}),
+        ({"timeout": 5}, {"timeout": 5.0}),
+    ],
+)
+def test_a_task_with_its_defaults_written_out_is_the_same_version(task, same):
+    assert digest(defined({"name": "a"} | task)) == digest(defined({"name": "a"} | same))
+
+
+def test_a_map_with_its_defaults_written_out_is_the_same_version():
+    task = {"name": "a", "kind": "map", "items": [], "do": {"tasks": [{"name": "b"}]}}
+    full = task | {"as": "item", "on_failure": "cancel", "tolerated_failures": 0}
+    assert digest(defined(task)) == digest(defined(full))
+
+
+def defined(task):
+    flow = {"id": "x", "name": "x", "start_task": "a", "conditions": [], "tasks": [task]}
+    flow = msgspec.json.decode(msgspec.json.encode(flow))  # with texts that are not the defaults
+    return read_definition(flow, activities=None, new_id=str).definition

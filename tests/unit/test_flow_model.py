@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.events import TaskStarted
-from actors.state import fold
+from actors.evolving import fold
 from flowmgr import activity, open_engine
 from flowmgr.executions import view
 from flowmgr.journal.store import ExecutionQuery

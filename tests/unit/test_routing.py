@@ -29,7 +29,13 @@ def planned(*conditions):
 
 
 def plan(max_visits=1):
-    return Plan("flow", 1, "a", {name: planned() for name in "ab"}, max_visits)
+    return Plan(
+        flow_id="flow",
+        flow_version=1,
+        start_task="a",
+        tasks={name: planned() for name in "ab"},
+        max_visits=max_visits,
+    )
 
 
 def finished(outcome, task="a"):
@@ -63,18 +69,18 @@ def test_only_the_first_condition_decides(conditions):
 
 
 def test_a_success_that_leads_to_the_end_completes_the_execution():
-    assert follow(plan(), ExecutionState(), finished(SUCCESS), END) == ExecutionCompleted(at=2.0)
+    assert follow(plan(), ExecutionState(), finished(SUCCESS), END) == (ExecutionCompleted(at=2.0),)
 
 
 def test_a_failure_that_leads_to_the_end_fails_the_execution():
     expected = ExecutionFailed(at=2.0, error=BROKEN, task="a")
-    assert follow(plan(), ExecutionState(), finished(FAILURE), END) == expected
+    assert follow(plan(), ExecutionState(), finished(FAILURE), END) == (expected,)
 
 
 @given(OUTCOMES, st.integers(0, 5), st.integers(1, 5))
 def test_a_task_runs_again_until_it_has_run_as_often_as_it_may(outcome, visits, max_visits):
     state = ExecutionState(visits={"a": 7, "b": visits} if visits else {})
-    found = follow(plan(max_visits), state, finished(outcome), "b")
+    (found,) = follow(plan(max_visits), state, finished(outcome), "b")
     if visits < max_visits:
         assert found == TaskStarted(at=2.0, task="b", visit=visits + 1)
     else:

@@ -17,8 +17,9 @@ from actors.events import (
     TaskStopped,
     Transition,
 )
+from actors.evolving import evolve, fold
 from actors.outcome import ErrorInfo, Outcome
-from actors.state import Cancellation, ExecutionState, evolve, fold
+from actors.state import Cancellation, ExecutionState
 
 BROKEN = ErrorInfo("ValueError", "no good")
 STARTED = ExecutionStarted(

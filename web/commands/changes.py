@@ -143,6 +143,30 @@ def rerun(server: Server, execution_id: str, *, context: str | None, **options: 
 
 
 @click.command()
+@click.argument("execution_id", metavar="ID")
+@click.argument("name")
+@click.argument("value", metavar="[JSON|@FILE]", required=False)
+@click.option("--key", help="Makes it unique: another signal with this key changes nothing.")
+@by_option
+@reason_option
+@wait_option
+@json_option
+@asks_server
+def signal(
+    server: Server,
+    execution_id: str,
+    name: str,
+    value: str | None,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Send a signal with a value, or with null, to an execution that waits for it, or will."""
+    path = path_of(execution_id, "signals", name)
+    _tell_one(server.post(path, read_json(value, "value"), **options), as_json=as_json)
+
+
+@click.command()
 @_changes_many
 def delete(
     server: Server, execution_id: str, *, by: str | None, reason: str | None, as_json: bool
@@ -164,11 +188,15 @@ def _change(
 ) -> None:
     body = {name: value for name, value in fields.items() if value is not None}
     execution = server.post(path_of(execution_id, verb), body, wait)
+    again = f" repeats {execution_id} and" if verb == "rerun" else ""
+    _tell_one(execution, again, as_json=as_json)
+
+
+def _tell_one(execution: dict[str, Any], again: str = "", *, as_json: bool) -> None:
     if as_json:
         print_json(execution)
         return
     where = f", at task {execution['current_task']}" if execution["end_time"] is None else ""
-    again = f" repeats {execution_id} and" if verb == "rerun" else ""
     click.echo(f"{execution['execution_id']}{again} is {execution['status']}{where}")
 
 
@@ -224,4 +252,4 @@ def _count(number: int) -> str:
     return f"{number} execution{'s'[: number != 1]}"
 
 
-CHANGES: Final = (cancel, pause, resume, retry, skip, rerun, delete)
+CHANGES: Final = (cancel, pause, resume, retry, skip, rerun, signal, delete)

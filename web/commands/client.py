@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Self
 from urllib.parse import quote
 
@@ -63,10 +63,22 @@ class Server:
         """Return what is at a path."""
         return self._ask("GET", path, params=params)
 
-    def post(self, path: str, body: Mapping[str, Any], wait: float | None = None) -> Any:
-        """Ask for something, and wait *wait* seconds for the end of the execution."""
+    def post(
+        self, path: str, body: Any, wait: float | None = None, key: str | None = None, **params: Any
+    ) -> Any:
+        """Ask for something, and wait *wait* seconds for the end of the execution.
+
+        Args:
+            path: of what.
+            body: what to send, as JSON; nothing if None.
+            wait: how long to wait; None to have an answer at once.
+            key: an idempotency key.
+            params: query parameters; those that are None are left out.
+        """
         headers = {} if wait is None else {"Prefer": f"wait={wait:f}"}
-        return self._ask("POST", path, json=body, headers=headers, wait=wait or 0)
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return self._ask("POST", path, json=body, headers=headers, params=params, wait=wait or 0)
 
     def delete(self, path: str, **params: Any) -> None:
         """Delete what is at a path."""
@@ -120,7 +132,7 @@ class Server:
 
 def path_of(execution_id: str, *more: str) -> str:
     """Return the path of an execution, or of something of it."""
-    return "/".join(["/executions", quote(execution_id, safe=""), *more])
+    return "/".join(["/executions", *(quote(each, safe="") for each in (execution_id, *more))])
 
 
 def asks_server(command: Callable[..., None]) -> Callable[..., None]:

@@ -10,18 +10,20 @@ import rich_click as click
 
 from flowmgr.errors import InputError, Problem
 from flowmgr.flows import new_flow_id
-from flowmgr.language.documents import parse_json
 from flowmgr.language.validation import inspect
+from web.commands.documents import SUFFIXES, parse_file
 from web.commands.errors import refuse
 
 
 def flow_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the flow files that are meant: those given, and all *.json in directories given."""
+    """Return the flow files that are meant: those given, and those in directories given."""
     files: list[Path] = []
     for path in paths:
-        found = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        found = [path]
+        if path.is_dir():
+            found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
         if not found:
-            refuse(f"there is no *.json in the directory {path}")
+            refuse(f"there is no *.json and no *.yaml in the directory {path}")
         files.extend(found)
     return files
 
@@ -34,7 +36,7 @@ def inspect_file(
     Activities have to be *known*, unless that is None.
     """
     try:
-        document = parse_json(path.read_bytes())
+        document = parse_file(path)
     except InputError as error:
         return None, error.problems or [Problem("", "not_json", str(error))], []
     except OSError as error:

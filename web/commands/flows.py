@@ -21,6 +21,9 @@ from web.commands.options import (
     activities_option,
     backend_option,
     grace_option,
+    http_allow_option,
+    http_max_bytes_option,
+    http_timeout_option,
     read_json,
     simulate_option,
 )
@@ -35,6 +38,9 @@ from web.run import run_flow
 @activities_option
 @backend_option
 @grace_option
+@http_allow_option
+@http_timeout_option
+@http_max_bytes_option
 @simulate_option
 @tells_errors
 def run(flow: Path, context: str | None, **options: Any) -> None:
@@ -44,8 +50,12 @@ def run(flow: Path, context: str | None, **options: Any) -> None:
     Exits with 0 if it completed, 1 if it failed, 130 if Ctrl-C cancelled it.
     """
     settings = Settings(
-        grace=options["grace"], simulate_unknown_activities=options["simulate_unknown_activities"]
-    )
+        grace=options["grace"],
+        http_allow=options["http_allow"],
+        http_timeout=options["http_timeout"],
+        http_max_bytes=options["http_max_bytes"],
+        simulate_unknown_activities=options["simulate_unknown_activities"],
+    ).checked()
     catalogue = ActivityCatalogue.of(*options["activities"], defaults=[builtins])
     known = None if options["simulate_unknown_activities"] else catalogue.names()
     document = checked_flow(flow, known)
@@ -74,7 +84,7 @@ def run(flow: Path, context: str | None, **options: Any) -> None:
 @activities_option
 @tells_errors
 def validate(flows: Sequence[Path], activities: Sequence[str]) -> None:
-    """Say everything that is wrong with flow files, or with all *.json in directories.
+    """Say everything that is wrong with flow files, or with all in directories.
 
     The names of activities are checked only if the modules that declare them are given.
     Exits with 0 if there is nothing wrong, 1 if there is.

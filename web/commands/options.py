@@ -10,6 +10,7 @@ from typing import Any
 import rich_click as click
 
 from flowmgr.language.documents import parse_json
+from web.commands.documents import parse_file
 from web.commands.errors import refuse
 
 FROM_ENVIRONMENT = {"auto_envvar_prefix": "FLOWMGR"}
@@ -75,6 +76,30 @@ grace_option = click.option(
     show_envvar=True,
     help="Seconds that cancelled tasks, and all work when the server stops, have to end.",
 )
+http_allow_option = click.option(
+    "--http-allow",
+    multiple=True,
+    metavar="HOST|NETWORK",
+    show_envvar=True,
+    help="What HTTP tasks may connect to although it is not public, such as localhost or "
+    "10.0.0.0/8; * for everything. May be given several times.",
+)
+http_timeout_option = click.option(
+    "--http-timeout",
+    type=Seconds(0, 3600, min_open=True),
+    default=30.0,
+    show_default=True,
+    show_envvar=True,
+    help="Seconds that an attempt of an HTTP task may take.",
+)
+http_max_bytes_option = click.option(
+    "--http-max-bytes",
+    type=click.IntRange(1, 67_108_864),
+    default=1_048_576,
+    show_default=True,
+    show_envvar=True,
+    help="Size that the body of an answer to an HTTP task may have.",
+)
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Write JSON, for programs that read it."
@@ -92,6 +117,6 @@ def read_json(given: str | None, name: str) -> Any:
     if not given.startswith("@"):
         return parse_json(given.encode())
     try:
-        return parse_json(Path(given[1:]).read_bytes())
+        return parse_file(Path(given[1:]))
     except OSError as error:
         refuse(f"the {name} cannot be read: {error}")

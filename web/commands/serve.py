@@ -24,6 +24,9 @@ from web.commands.options import (
     activities_option,
     backend_option,
     grace_option,
+    http_allow_option,
+    http_max_bytes_option,
+    http_timeout_option,
     simulate_option,
 )
 from web.servers import ServerOptions, describe_server
@@ -64,7 +67,7 @@ from web.settings import WebSettings
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
     show_envvar=True,
-    help="A flow file, or a directory of *.json, to register. May be given several times.",
+    help="A flow file, or a directory of *.json and *.yaml, to register; several times if need be.",
 )
 @grace_option
 @click.option(
@@ -97,6 +100,9 @@ from web.settings import WebSettings
     show_envvar=True,
     help="How long an idempotency key stands for its request.",
 )
+@http_allow_option
+@http_timeout_option
+@http_max_bytes_option
 @simulate_option
 @click.option("--access-log", is_flag=True, show_envvar=True, help="Log every request.")
 @tells_errors
@@ -119,6 +125,9 @@ def serve(**options: Any) -> None:
         keep_ended=options["keep_ended"],
         keep=options["keep"],
         key_seconds=options["key_ttl"],
+        http_allow=options["http_allow"],
+        http_timeout=options["http_timeout"],
+        http_max_bytes=options["http_max_bytes"],
         simulate_unknown_activities=simulate,
     ).checked()
     catalogue = ActivityCatalogue.of(*options["activities"], defaults=[builtins])

@@ -16,13 +16,13 @@ from litestar.openapi.spec import Operation, Schema
 from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.executions import Execution
-from web.answers import answer
+from web.answers import answer, waited_answer
 from web.bodies import MAX_BY, MAX_REASON, optional_object, read_field
 from web.controllers.executions import ExecutionId
 from web.descriptions import PREFER, an_object, body, described, text, whole_number
 from web.requests import AnyRequest, preference
 from web.resources import ExecutionResource
-from web.surface import engine_of, settings_of, waited_for
+from web.surface import engine_of
 
 BY: Final = text("Who asks; recorded.", max_length=MAX_BY)
 REASON: Final = text("Why; recorded.", max_length=MAX_REASON)
@@ -174,9 +174,6 @@ async def _change(
     preferred = preference(request)
     given = await optional_object(request, *own, "by", "reason")
     execution = await ask(execution_id, **{name: read_field(given, name) for name in given})
-    if is_waiting:
-        wait = preferred.seconds(0.0, settings_of(request).wait_limit)
-        if wait > 0 and not execution.has_ended:
-            execution = await waited_for(request, execution.execution_id, wait)
-        is_end_asked = is_end_asked or preferred.wait is not None
-    return answer(execution, is_done=execution.has_ended or not is_end_asked)
+    if not is_waiting:
+        return answer(execution, is_done=True)
+    return await waited_answer(request, execution, preferred, is_end_asked=is_end_asked)

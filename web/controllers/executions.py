@@ -10,6 +10,7 @@ from litestar.params import Parameter
 from web.bodies import MAX_BY, MAX_REASON
 from web.controllers.flows import Cursor, Limit
 from web.descriptions import described
+from web.event_resources import event_resource
 from web.filters import FILTER_PARAMETERS, FILTERS, METADATA, query_of
 from web.requests import (
     OWN_PARAMETERS,
@@ -23,7 +24,6 @@ from web.resources import (
     ExecutionResource,
     ExecutionSummaryResource,
     Page,
-    event_resource,
     execution_resource,
     page,
     summary_resource,

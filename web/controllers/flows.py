@@ -9,7 +9,7 @@ from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.errors import DefinitionError
-from web.bodies import flow_document, json_body
+from web.bodies import document_body, flow_document
 from web.descriptions import an_object, body, described
 from web.flow_resources import (
     FlowCreated,
@@ -118,7 +118,7 @@ class FlowController(Controller):
     async def validate(self, request: AnyRequest) -> ValidationReport:
         """Say everything that is wrong with a flow, and worth a look; nothing is kept."""
         try:
-            validated = engine_of(request).validate(await json_body(request))
+            validated = await engine_of(request).validate(await document_body(request))
         except DefinitionError as error:
             return ValidationReport(valid=False, problems=list(error.problems), warnings=[])
         return ValidationReport(valid=True, problems=[], warnings=list(validated.warnings))

@@ -6,16 +6,16 @@ from functools import partial
 from typing import Any, Final
 
 from litestar import Controller, Response, post
-from litestar.openapi.spec import OpenAPIHeader
 from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.errors import ExecutionStateError
 from flowmgr.executions import Execution
 from flowmgr.starts import MAX_KEY_LENGTH
 from web.answers import answer
-from web.bodies import json_object, read_field, refuse
+from web.bodies import document_object, read_field, refuse
 from web.descriptions import (
     PREFER,
+    REPLAYED,
     an_object,
     body,
     described,
@@ -49,12 +49,7 @@ _EXECUTE = described(
         {"flow_id": "flow123", "context": {"user_id": "tester"}, "metadata": {"order": 4711}},
     ),
     parameters=[PREFER, IDEMPOTENCY_KEY],
-    answers={
-        "Idempotency-Replayed": OpenAPIHeader(
-            description="`true` if an earlier request with the same key has started it.",
-            schema=text("`true`"),
-        )
-    },
+    answers={"Idempotency-Replayed": REPLAYED},
     later="The execution has started, and is still running.",
 )
 
@@ -82,7 +77,7 @@ class StartController(Controller):
         """Start an execution, and wait as long as is preferred."""
         preferred = preference(request)
         key = single_header(request, b"idempotency-key")
-        asked = await json_object(request, "flow_id", "version", "context", "metadata", "flow")
+        asked = await document_object(request, "flow_id", "version", "context", "metadata", "flow")
         flow, version = _what_to_execute(asked)
         context = read_field(asked, "context")
         metadata = read_field(asked, "metadata")

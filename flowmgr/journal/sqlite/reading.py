@@ -6,6 +6,7 @@ its end, and is kept itself, would keep the connection at that state of the data
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -121,12 +122,18 @@ def _history(row: ExecutionRow, batches: Iterable[Values]) -> list[Event]:
 
 def read_unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
     """See `Store.list_unfinished`."""
-    rows = map(ExecutionRow.read, connection.execute(READ["unfinished"]).fetchall())
-    return [
-        Unfinished(row.summary.execution_id, row.summary.status, row.recoveries)
-        for row in rows
-        if row.damage is None
-    ]
+    # There may be very many, so they are not fetched all at once. Closed before anybody sees an
+    # exception, the cursor keeps nothing.
+    with contextlib.closing(connection.execute(READ["unfinished"])) as found:
+        rows = map(ExecutionRow.read, found)
+        return [_unfinished(row) for row in rows if row.damage is None]
+
+
+def _unfinished(row: ExecutionRow) -> Unfinished:
+    summary = row.summary
+    return Unfinished(
+        summary.execution_id, summary.status, row.recoveries, summary.is_parked, summary.due
+    )
 
 
 def read_start(

@@ -159,7 +159,7 @@ class Recorder:
         summary = summarise(head.summary, batch.execution_id, batch.events)
         assert summary is not None
         recoveries = head.recoveries
-        if recoveries and any(type(event) is TaskFinished for event in batch.events):
+        if recoveries and _comes_further(head.summary, summary, batch):
             recoveries = 0
         if summary is not head.summary or recoveries != head.recoveries:
             row = ExecutionRow(head.number, summary, recoveries, next_seq - 1, crc)
@@ -285,6 +285,13 @@ class Recorder:
     def _find_key(self, key: StartKey) -> KeyRow | None:
         values = self.connection.execute(READ["start_key"], (key.scope, key.key)).fetchone()
         return None if values is None else KeyRow.read(values)
+
+
+def _comes_further(before: ExecutionSummary, after: ExecutionSummary, batch: Batch) -> bool:
+    """Whether a batch shows that what the execution was recovered for has not ended the engine."""
+    if before.is_parked or after.is_parked:
+        return True
+    return any(type(event) is TaskFinished for event in batch.events)
 
 
 def _does_not_continue(batch: Batch, next_seq: int) -> InternalError:

@@ -86,7 +86,7 @@ def _indexed_id(connection: sqlite3.Connection, number: int) -> str:
 
 def _with_its_recoveries(rebuilt: ExecutionRow, values: Values) -> ExecutionRow:
     """Return *rebuilt* with the count that the damaged row has, if that is not what is damaged."""
-    recoveries, last_seq, last_crc, crc = values[9], *values[12:]
+    recoveries, last_seq, last_crc, _, crc = values[9], *values[12:]
     same = msgspec.structs.replace(
         rebuilt, recoveries=recoveries, last_seq=last_seq, last_crc=last_crc
     )

@@ -7,6 +7,7 @@ its own.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Sequence
@@ -24,6 +25,9 @@ Values = tuple[Any, ...]
 
 TIME_MARGIN: Final = 5.0
 """Seconds by which the time in an execution's id may differ from when it started."""
+
+NEVER: Final = math.inf
+"""What the column `due` has for an execution that is parked until somebody asks something of it."""
 
 _UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -82,8 +86,9 @@ class ExecutionRow(msgspec.Struct, frozen=True):
             int(is_timed(summary)),
             self.last_seq,
             self.last_crc,
+            _due(summary),
         )
-        return (*values, checksum(values))
+        return (*values, _checksum_of_execution(values))
 
     @staticmethod
     def read(values: Values) -> ExecutionRow:
@@ -93,7 +98,7 @@ class ExecutionRow(msgspec.Struct, frozen=True):
             DamageFoundError: its checksum says that it was another.
         """
         *content, crc = values
-        if checksum(content) != crc:
+        if _checksum_of_execution(content) != crc:
             raise DamageFoundError(values[0], "its summary is not what was recorded")
         return ExecutionRow.trusted(values)
 
@@ -101,7 +106,7 @@ class ExecutionRow(msgspec.Struct, frozen=True):
     def trusted(values: Values) -> ExecutionRow:
         """Return the row that the database has as *values*, whose checksum holds."""
         number, execution_id, flow_id, flow_version, status, started_at, ended_at = values[:7]
-        had_failures, metadata, recoveries, damage, _, last_seq, last_crc, _ = values[7:]
+        had_failures, metadata, recoveries, damage, _, last_seq, last_crc, due, _ = values[7:]
         summary = ExecutionSummary(
             execution_id,
             flow_id,
@@ -111,8 +116,25 @@ class ExecutionRow(msgspec.Struct, frozen=True):
             ended_at,
             bool(had_failures),
             _decode_metadata(metadata),
+            due is not None,
+            None if due == NEVER else due,
         )
         return ExecutionRow(number, summary, recoveries, last_seq, last_crc, damage)
+
+
+def _due(summary: ExecutionSummary) -> float | None:
+    """Return what the column `due` has: None unless the execution is parked."""
+    if not summary.is_parked:
+        return None
+    return NEVER if summary.due is None else float(summary.due)
+
+
+def _checksum_of_execution(content: Sequence[Any]) -> int:
+    """Return the checksum of an execution's row, which leaves `due` out if there is none.
+
+    So the rows that were written before there was this column are what they would be now.
+    """
+    return checksum(content if content[-1] is not None else content[:-1])
 
 
 def is_timed(summary: ExecutionSummary) -> bool:

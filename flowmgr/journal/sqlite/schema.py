@@ -38,6 +38,23 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> None:
         raise JournalRefusedError(msg)
 
 
+def check_migrated(connection: sqlite3.Connection, path: Path) -> None:
+    """Return if the tables are of this program's version.
+
+    Raises:
+        JournalRefusedError: they are older.
+    """
+    _, version = _header(connection)
+    newest = len(load_migrations())
+    if version < newest:
+        msg = (
+            f"The journal {path} was made by an older flowmgr (version {version} of its tables; "
+            f"this program needs {newest}): start 'flowmgr serve' on it once, which brings it up "
+            "to date, or use the older program"
+        )
+        raise JournalRefusedError(msg)
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the tables to this program's version, each step in a transaction of its own.
 

@@ -22,7 +22,7 @@ from flowmgr.journal.sqlite.connection import connect_without_writing, describe,
 from flowmgr.journal.sqlite.position import PositionFile, sync_directory
 from flowmgr.journal.sqlite.queries import READ
 from flowmgr.journal.sqlite.rows import DamageFoundError, JournalRow
-from flowmgr.journal.sqlite.schema import check_kind, check_schema
+from flowmgr.journal.sqlite.schema import check_kind, check_migrated, check_schema
 from flowmgr.journal.sqlite.verification import Findings, verify
 from flowmgr.journal.store import EVERYTHING, ExecutionSummary
 
@@ -89,7 +89,7 @@ def check(path: Path) -> Report:
 
     Raises:
         JournalError: there is no such file, or it cannot be read at all.
-        JournalRefusedError: it is no journal that this program knows.
+        JournalRefusedError: it is no journal that this program knows, or is of an older one.
     """
     problems: list[str] = []
     known = None
@@ -99,6 +99,7 @@ def check(path: Path) -> Report:
         problems.append(str(error))
     with _open(path) as connection:
         check_kind(connection, path)
+        check_migrated(connection, path)
         try:
             check_schema(connection, path)
         except JournalRefusedError as error:
@@ -191,9 +192,11 @@ def export(path: Path, execution_id: str) -> bytes:
         ExecutionNotFoundError: there is no such execution.
         ExecutionDamagedError: what is stored of it is not what was recorded.
         JournalError: the database cannot be read.
+        JournalRefusedError: it is no journal that this program knows, or is of an older one.
     """
     with _open(path) as connection:
         check_kind(connection, path)
+        check_migrated(connection, path)
         try:
             summary = reading.read_execution(connection, execution_id)
             if summary is None:

@@ -111,7 +111,7 @@ CONTENT_TYPES = [
     "application/x-www-form-urlencoded",
     "multipart/form-data; boundary=x",
     "application/xml",
-    "application/yaml",
+    "application/x-yaml+xml",
     "application/msgpack",
     "application/jsonx",
     "json",
@@ -146,4 +146,40 @@ def too_large() -> Iterator[Case]:
     yield post("/flows: blanks only, just not too many", "/flows", b" " * MAX_BODY, 422, "empty")
 
 
-MAKERS = (unreadable_bodies, declared_as_something_else, too_large)
+YAML = {
+    "not YAML": (b"a: [1", "The document is not YAML"),
+    "nothing": (b"# nothing", "empty"),
+    "not UTF-8": (b"a: \xff", "UTF-8"),
+    "a date": (b"name: 2030-01-31", "JSON has no dates"),
+    "not a number": (b"name: .nan", "no number in JSON"),
+    "a number for a key": (b"1: a", "not text"),
+    "a key twice": (b"id: a\nid: b", "more than once"),
+    "an object of Python's": (b"a: !!python/object/apply:os.system [ls]", "JSON has no tags"),
+    "two documents": (b"a: 1\n---\na: 2", "second document"),
+    "yes": (b"a: yes", "different things"),
+    "many levels": (b"[" * 500, "nested deeper than 100 levels"),
+    "too many levels": (b"[" * 100_000, "nesting"),
+    "a billion laughs": (
+        "\n".join(
+            ["a0: &a0 [x]"]
+            + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 60)]
+        ).encode(),
+        "by aliases",
+    ),
+    "an alias of itself": (b"a: &a [*a]", "alias"),
+    "a text": (b"just text", "must be a JSON object"),
+    "too large": (b"#" * (1 << 20) + b"\n#", "larger than 1,048,576 bytes of YAML"),
+}
+
+
+def yaml_bodies() -> Iterator[Case]:
+    headers = {"Content-Type": b"application/yaml"}
+    for target in ("/flows", "/flows/execute"):
+        for name, (body, says) in YAML.items():
+            yield post(f"{target} in YAML: {name}", target, body, 422, says, headers=headers)
+    for target in ("/executions/none/cancel", "/executions/bulk"):
+        body = json.dumps({}).encode()
+        yield post(f"{target} in YAML", target, body, 422, "application/yaml", headers=headers)
+
+
+MAKERS = (unreadable_bodies, declared_as_something_else, yaml_bodies, too_large)

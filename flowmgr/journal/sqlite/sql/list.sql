@@ -3,7 +3,8 @@
 -- columns --
 SELECT
     e.number, e.execution_id, e.flow_id, e.flow_version, e.status, e.started_at, e.ended_at,
-    e.had_failures, e.metadata, e.recoveries, e.damage, e.is_timed, e.last_seq, e.last_crc, e.crc
+    e.had_failures, e.metadata, e.recoveries, e.damage, e.is_timed, e.last_seq, e.last_crc, e.due,
+    e.crc
 
 -- from_all --
 FROM execution AS e INDEXED BY execution_by_id WHERE TRUE

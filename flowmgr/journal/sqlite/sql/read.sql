@@ -12,31 +12,31 @@ SELECT coalesce(max(number), 0) FROM execution
 -- execution --
 SELECT
     number, execution_id, flow_id, flow_version, status, started_at, ended_at, had_failures,
-    metadata, recoveries, damage, is_timed, last_seq, last_crc, crc
+    metadata, recoveries, damage, is_timed, last_seq, last_crc, due, crc
 FROM execution WHERE execution_id = ?
 
 -- execution_number --
 SELECT
     number, execution_id, flow_id, flow_version, status, started_at, ended_at, had_failures,
-    metadata, recoveries, damage, is_timed, last_seq, last_crc, crc
+    metadata, recoveries, damage, is_timed, last_seq, last_crc, due, crc
 FROM execution WHERE number = ?
 
 -- executions --
 SELECT
     number, execution_id, flow_id, flow_version, status, started_at, ended_at, had_failures,
-    metadata, recoveries, damage, is_timed, last_seq, last_crc, crc
+    metadata, recoveries, damage, is_timed, last_seq, last_crc, due, crc
 FROM execution WHERE execution_id IN (SELECT value FROM json_each(?))
 
 -- all_executions --
 SELECT
     number, execution_id, flow_id, flow_version, status, started_at, ended_at, had_failures,
-    metadata, recoveries, damage, is_timed, last_seq, last_crc, crc
+    metadata, recoveries, damage, is_timed, last_seq, last_crc, due, crc
 FROM execution NOT INDEXED
 
 -- unfinished --
 SELECT
     number, execution_id, flow_id, flow_version, status, started_at, ended_at, had_failures,
-    metadata, recoveries, damage, is_timed, last_seq, last_crc, crc
+    metadata, recoveries, damage, is_timed, last_seq, last_crc, due, crc
 FROM execution
 WHERE status IN ('pending', 'running', 'paused', 'quarantined', 'cancelling')
 ORDER BY execution_id
@@ -44,7 +44,7 @@ ORDER BY execution_id
 -- recovered --
 SELECT
     number, execution_id, flow_id, flow_version, status, started_at, ended_at, had_failures,
-    metadata, recoveries, damage, is_timed, last_seq, last_crc, crc
+    metadata, recoveries, damage, is_timed, last_seq, last_crc, due, crc
 FROM execution
 WHERE status IN ('pending', 'running', 'paused', 'quarantined', 'cancelling') AND recoveries > 0
 

@@ -6,25 +6,25 @@ INSERT INTO event (position, execution, first_seq, events, epoch, crc) VALUES (?
 -- insert_execution --
 INSERT INTO execution (
     number, execution_id, flow_id, flow_version, status, started_at, ended_at, had_failures,
-    metadata, recoveries, damage, is_timed, last_seq, last_crc, crc
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    metadata, recoveries, damage, is_timed, last_seq, last_crc, due, crc
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- update_execution --
 -- What changes when an execution goes on. The indexes of the columns that are not set stay as they
 -- are, which is why there are three of these; all take a whole row.
 UPDATE execution SET
     flow_version = ?4, status = ?5, ended_at = ?7, had_failures = ?8, recoveries = ?10,
-    is_timed = ?12, last_seq = ?13, last_crc = ?14, crc = ?15
+    is_timed = ?12, last_seq = ?13, last_crc = ?14, due = ?15, crc = ?16
 WHERE number = ?1
 
 -- update_recoveries --
-UPDATE execution SET recoveries = ?10, crc = ?15 WHERE number = ?1
+UPDATE execution SET recoveries = ?10, crc = ?16 WHERE number = ?1
 
 -- replace_execution --
 UPDATE execution SET
     execution_id = ?2, flow_id = ?3, flow_version = ?4, status = ?5, started_at = ?6,
     ended_at = ?7, had_failures = ?8, metadata = ?9, recoveries = ?10, damage = ?11,
-    is_timed = ?12, last_seq = ?13, last_crc = ?14, crc = ?15
+    is_timed = ?12, last_seq = ?13, last_crc = ?14, due = ?15, crc = ?16
 WHERE number = ?1
 
 -- insert_metadata --

@@ -1,0 +1,134 @@
+"""The end of an execution: compensation, the flow's `finally`, and the terminal event."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.bodies import compensation_of
+from actors.events import (
+    EndingStarted,
+    Event,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ScopeStarted,
+    TaskStarted,
+    TaskStopped,
+)
+from actors.expressions import ExpressionError, Values
+from actors.forks import open_scope
+from actors.outcome import NULL, ErrorInfo, StopKind
+from actors.paths import COMPENSATION, FINALLY
+from actors.plan import Plan
+from actors.state import ExecutionState
+from actors.values import ValueRefusedError, encode_value
+
+Events = tuple[Event, ...]
+
+
+def conclude(
+    plan: Plan, state: ExecutionState, ending: EndingStarted, *, is_compensable: bool = False
+) -> Events:
+    """Return what is to be recorded when the execution's own scope has come to its end.
+
+    Args:
+        plan: what it runs.
+        state: how it stands.
+        ending: how it is going to end.
+        is_compensable: whether the task that is recorded just before this can be compensated.
+
+    Returns:
+        The terminal event, or the beginning of the end if more belongs to it.
+    """
+    is_undone = ending.status != "completed" and (is_compensable or bool(state.compensable))
+    has_output = ending.status == "completed" and plan.output is not None
+    if plan.closing is not None or is_undone or has_output:
+        return (ending,)
+    return (_terminal(ending, ending.at),)
+
+
+def go_on_ending(plan: Plan, state: ExecutionState, execution_id: str, at: float) -> Events:
+    """Return what is to be recorded next at the end of an execution, of whose end nothing runs."""
+    ending = state.ending
+    assert ending is not None
+    if ending.status != "completed":
+        following = _next_compensation(plan, state, at)
+        if following:
+            return following
+    closing = state.scopes.get(FINALLY)
+    if plan.closing is not None and closing is None:
+        return open_scope(plan.closing, FINALLY, at)
+    if state.status == "cancelling":
+        return (ExecutionCancelled(at=at),)
+    if ending.status == "completed":
+        error = None if closing is None or closing.outcome is None else closing.outcome.error
+        if error is not None:
+            return (ExecutionFailed(at=at, error=error, task="finally"),)
+        if plan.output is not None:
+            return (_completed_with_output(plan, state, execution_id, at),)
+    return (_terminal(ending, at),)
+
+
+def _next_compensation(plan: Plan, state: ExecutionState, at: float) -> Events:
+    """Return the start of what compensates the task that finished last of those that are left."""
+    scope = state.scopes.get(COMPENSATION)
+    done = {} if scope is None else scope.results
+    for name, compensable in reversed(state.compensable.items()):
+        if name not in done:
+            compensation_of(plan, compensable)
+            started = TaskStarted(at=at, scope=COMPENSATION, task=name)
+            opened = (ScopeStarted(at=at, scope=COMPENSATION),) if scope is None else ()
+            return (*opened, started)
+    return ()
+
+
+def _completed_with_output(
+    plan: Plan, state: ExecutionState, execution_id: str, at: float
+) -> Event:
+    assert plan.output is not None
+    execution = execution_values(plan, execution_id)
+    values = Values(state.context, task={}, execution=execution)
+    try:
+        output = encode_value(plan.output.evaluate(values))
+    except (ExpressionError, ValueRefusedError) as error:
+        info = ErrorInfo("ExpressionError", f"the flow's output: {error}")
+        return ExecutionFailed(at=at, error=info, task="output")
+    return ExecutionCompleted(at=at, output=msgspec.Raw(output))
+
+
+def stop_all(
+    state: ExecutionState, how: StopKind, at: float, seconds: float = 0.0
+) -> tuple[TaskStopped, ...]:
+    """Return what is to be recorded of all attempts that run or wait; inner ones come first.
+
+    Args:
+        state: how the execution stands.
+        how: how they ended.
+        at: the time: seconds since 1970-01-01 UTC.
+        seconds: how long after the request to cancel that was.
+    """
+    return tuple(
+        TaskStopped(
+            at=at,
+            scope=path,
+            task=started.task,
+            attempt=started.attempt,
+            how=how,
+            seconds=seconds,
+        )
+        for path, scope in reversed(list(state.all_scopes()))
+        for started in scope.running.values()
+    )
+
+
+def execution_values(plan: Plan, execution_id: str) -> dict[str, object]:
+    """Return what expressions know about the execution."""
+    return {"id": execution_id, "flow_id": plan.flow_id, "flow_version": plan.flow_version}
+
+
+def _terminal(ending: EndingStarted, at: float) -> Event:
+    if ending.status == "completed":
+        return ExecutionCompleted(at=at, output=NULL)
+    if ending.status == "cancelled" or ending.error is None:
+        return ExecutionCancelled(at=at)
+    return ExecutionFailed(at=at, error=ending.error, task=ending.task)

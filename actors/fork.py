@@ -1,0 +1,160 @@
+"""The fork actor: holds the scopes that a parallel task or a map opens."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from actors.actor import HostedActor
+from actors.expressions import ExpressionError
+from actors.lane import Lane
+from actors.messages import ApplyConditions, BugFound, ForkClosed, ForkOpened, RunTask
+from actors.outcome import NULL, Outcome
+from actors.plan import Map
+from actors.routing import expression_error
+from actors.task import TaskEnvironment, evaluated, is_being_cancelled, seconds_left
+from actors.values import ValueRefusedError, encode_value
+
+
+class ForkActor(HostedActor[RunTask]):
+    """Runs the scopes of one attempt of a task, each on a lane of its own.
+
+    The lanes run in a task group of this actor's, so that none of them outlives it: whatever stops
+    it (a timeout, the join, the end of what is around it) has stopped all of them when it ends.
+
+    Attributes:
+        pending: paths of scopes that wait for a place; the supervisor's.
+    """
+
+    __slots__ = ("_environment", "_group", "_is_closed", "_lanes", "pending")
+
+    def __init__(self, message: RunTask, environment: TaskEnvironment) -> None:
+        super().__init__(message)
+        self._environment = environment
+        self._group: TaskGroup | None = None
+        self._lanes: dict[str, Lane] = {}
+        self._is_closed = anyio.Event()
+        self.pending: deque[str] = deque()
+
+    async def run(self) -> None:
+        """Let the supervisor open scopes until it closes or stops this, or the time is over.
+
+        Cancelling it stops all scopes and waits for their clean-up.
+        """
+        message, environment = self._message, self._environment
+        monotonic = environment.clock.monotonic
+        started = monotonic()
+        try:
+            items = self._items()
+        except ExpressionError as error:
+            shown = ExpressionError(f"items of task '{message.task.name}': {error}")
+            outcome = Outcome("failure", 0.0, error=expression_error(shown))
+            environment.router.send(ApplyConditions(message, outcome))
+            return
+        is_late = False
+        try:
+            is_late = await self._hold(items)
+        except BaseException as error:  # noqa: BLE001 - as in a task actor, nothing may leave this
+            if not is_being_cancelled():
+                environment.supervisor.send(BugFound(_as_exception(error)))
+                return
+        environment.supervisor.send(ForkClosed(message, is_late, monotonic() - started))
+
+    async def _hold(self, items: msgspec.Raw) -> bool:
+        """Run the scopes to their end; return whether the time was over before."""
+        message, environment = self._message, self._environment
+        limit = seconds_left(message, environment.clock)
+        with anyio.move_on_after(limit) as scope:
+            async with anyio.create_task_group() as self._group:
+                environment.supervisor.send(ForkOpened(message, self, items))
+                await self._is_closed.wait()
+        return scope.cancel_called
+
+    def lane(self, path: str) -> Lane:
+        """Return the lane of a scope; it is opened if there is none."""
+        lane = self._lanes.get(path)
+        if lane is None:
+            assert self._group is not None
+            lane = self._lanes[path] = Lane()
+            self._group.start_soon(self._run, path, lane, name="scope")
+        return lane
+
+    def close_lane(self, path: str) -> None:
+        """Let a scope's lane end: its scope has."""
+        lane = self._lanes.get(path)
+        if lane is not None:
+            lane.close()
+
+    def close(self) -> None:
+        """Open no further scope, and end when those that are open have ended; not a checkpoint."""
+        self._is_closed.set()
+
+    def stop_lanes(self) -> None:
+        """Let no scope run a further task; not a checkpoint."""
+        for lane in self._lanes.values():
+            lane.stop()
+
+    def stop(self) -> None:
+        """Stop all scopes that are open, and then end; not a checkpoint."""
+        self.stop_lanes()
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+
+    async def _run(self, path: str, lane: Lane) -> None:
+        try:
+            await host(lane)
+        except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
+            self._environment.supervisor.send(BugFound(error))
+        finally:
+            if self._lanes.get(path) is lane:
+                del self._lanes[path]
+
+    def _items(self) -> msgspec.Raw:
+        """Return what a map runs for, as a JSON list.
+
+        Raises:
+            ExpressionError: it is none, or has no value.
+        """
+        message = self._message
+        if not isinstance(message.task.construct, Map):
+            return NULL
+        items = evaluated(message, self._environment)
+        if not isinstance(items, list):
+            msg = f"they came to {_kind(items)}; they have to be a list"
+            raise ExpressionError(msg)
+        try:
+            return msgspec.Raw(encode_value(items))
+        except ValueRefusedError as error:
+            raise ExpressionError(str(error)) from error
+
+
+async def host(lane: Lane) -> bool:
+    """Run a lane until it is closed; return whether an activity has disturbed its host task.
+
+    An activity that cancels the asyncio task that it runs in, and returns without having waited,
+    leaves a cancellation that nobody asked for: it is no reason to stop.
+    """
+    is_disturbed = False
+    while True:
+        try:
+            await lane.host()
+        except anyio.get_cancelled_exc_class():
+            if is_being_cancelled():
+                raise
+            is_disturbed = True
+        else:
+            return is_disturbed
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else f"a value of type {type(value).__name__}"
+
+
+def _as_exception(error: BaseException) -> Exception:
+    if isinstance(error, Exception):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,442 @@
+"""What an execution runs: lanes for its scopes, and what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from actors.bodies import task_of
+from actors.ending import go_on_ending
+from actors.events import (
+    AttemptFailed,
+    CancelRequested,
+    EndingStarted,
+    Event,
+    ExecutionCancelled,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionParked,
+    ExecutionQuarantined,
+    ExecutionResumed,
+    ForkResumed,
+    JoinReached,
+    ScopeFinished,
+    ScopeStopped,
+    SignalReceived,
+    TaskStarted,
+    WaitStarted,
+)
+from actors.fork import ForkActor
+from actors.forks import (
+    fork_ends,
+    free_places,
+    waiting_for_a_place,
+)
+from actors.hooks import SupervisorHooks
+from actors.lane import Lane
+from actors.messages import (
+    ApplyConditions,
+    GoOn,
+    RunTask,
+    ScopeDue,
+    TakeUp,
+    WakeUp,
+)
+from actors.outcome import Outcome
+from actors.paths import (
+    COMPENSATION,
+    FINALLY,
+    ROOT,
+    is_opened_by_a_task,
+    opener,
+    split_task,
+    task_path,
+)
+from actors.plan import Construct, Map, Parallel, Plan, Signal, Wait
+from actors.ports import Clock, Journal
+from actors.recording import RecordingActor
+from actors.router import RouterActor
+from actors.state import ExecutionState, Fork, ScopeState
+from actors.task import TaskActor, TaskEnvironment, WaitActor
+from actors.waits import Waits
+
+if TYPE_CHECKING:
+    from actors.execution import ExecutionSupervisor
+
+PARK_SECONDS: Final = 1.0
+"""An execution that waits for longer than this is kept in the journal alone."""
+
+
+class ScopeHolder(RecordingActor):
+    """Runs what its state says is running, and does what follows from what is recorded.
+
+    The tasks run on lanes: the execution's own, which its host task runs, and one for each scope
+    that a task opens, inside of that task. What waits is only remembered.
+
+    Attributes:
+        is_host_closed: whether no code runs on the host task any more.
+        is_host_disturbed: whether an activity has cancelled the task that it runs in.
+        stop_host: cancels the host task; the engine sets it.
+    """
+
+    __slots__ = (
+        "_cancel_requested",
+        "_clock",
+        "_environment",
+        "_forks",
+        "_hooks",
+        "_host_number",
+        "_is_end_stopped",
+        "_is_retired",
+        "_lane",
+        "_plan",
+        "_routed",
+        "_unopened",
+        "_waits",
+        "is_host_closed",
+        "is_host_disturbed",
+        "stop_host",
+    )
+
+    def __init__(
+        self,
+        execution_id: str,
+        plan: Plan,
+        *,
+        journal: Journal,
+        clock: Clock,
+        grace: float,
+        hooks: SupervisorHooks,
+        state: ExecutionState | None = None,
+    ) -> None:
+        super().__init__(execution_id, journal, state)
+        self.is_host_closed = False
+        self.is_host_disturbed = False  # by an activity that cancelled the task that it runs in
+        self._lane = Lane()
+        self.stop_host: Callable[[], None] = self._lane.close  # the engine sets the real one
+        self._plan = plan
+        self._clock = clock
+        self._hooks = hooks
+        router = RouterActor(
+            self._dispatcher, self, clock=clock, execution_id=execution_id, plan=plan
+        )
+        # None when the host has closed: it refers back to this, and reference counting is to do.
+        self._environment: TaskEnvironment | None = TaskEnvironment(
+            execution_id, plan, self, router, clock, grace
+        )
+        self._forks: dict[str, ForkActor] = {}  # by the path of their task
+        self._unopened: set[str] = set()  # of those, which are to be opened again after a recovery
+        self._routed: set[str] = set()  # scopes whose wait is over, and whose router is being asked
+        self._waits: Waits | None = None  # made when something waits
+        self._cancel_requested = 0.0  # on the monotonic clock
+        self._host_number = 1
+        self._is_end_stopped = False  # of an execution that was being cancelled
+        self._is_retired = False
+
+    @property
+    def _supervisor(self) -> ExecutionSupervisor:
+        """This, as the world outside knows it."""
+        return cast("ExecutionSupervisor", self)
+
+    # Stopping.
+
+    def stop(self) -> None:
+        """Stop the tasks that are running and run no further one; not a checkpoint."""
+        self._lane.stop()
+        for fork in self._forks.values():
+            fork.stop_lanes()
+        self.stop_host()
+
+    def retire(self) -> None:
+        """Stop for good while idle; not a checkpoint.
+
+        What is asked of it from now on is refused: nothing would run what that leads to.
+        """
+        self._is_retired = True
+        self.stop()
+
+    def _host_again(self) -> None:
+        self._host_number += 1
+        self._lane = Lane()
+        self._forks.clear()
+        self.is_host_closed = False
+        self._hooks.host_again(self._supervisor)
+
+    @property
+    def _is_being_cancelled(self) -> bool:
+        """Whether all that runs is being stopped because somebody has cancelled the execution."""
+        return self.state.status == "cancelling" and (
+            self.state.ending is None or self._is_end_stopped
+        )
+
+    @property
+    def _is_left_alone(self) -> bool:
+        """Whether what stops now goes on later: nothing is to be recorded about it."""
+        return self._is_retired or self._hooks.is_closing
+
+    def never_began(self) -> None:
+        """Stop: the start could not be recorded."""
+        self.stop()
+
+    def journal_failed(self, error: Exception) -> None:
+        """Stop the engine: without a journal no promise can be kept."""
+        self._hooks.journal_failed(error)
+
+    # When nothing runs.
+
+    def settle(self) -> None:
+        """Have the execution parked, or woken, if all that goes on is waiting."""
+        state = self.state
+        if state.has_ended or self._is_left_alone or self.is_host_closed or not state.seq:
+            return
+        if state.ending is not None and not state.is_ending_busy and not self._is_being_cancelled:
+            at = self._clock.now()
+            self.record(go_on_ending(self._plan, state, self.execution_id, at))
+            return
+        if state.status == "paused":
+            self._hooks.execution_idle(self._supervisor)
+        if state.status not in {"running", "paused"}:
+            return
+        due = self._earliest_due()
+        if due is not None and due <= self._clock.now() + PARK_SECONDS:
+            self._hooks.wake_at(self._supervisor, due)
+        elif self._may_be_parked():
+            if state.is_parked_until(due):
+                self._hooks.execution_parked(self._supervisor, due)
+            else:
+                self.record((ExecutionParked(at=self._clock.now(), due=due),))
+
+    def _may_be_parked(self) -> bool:
+        """Whether the execution waits, nothing of it has yet to be taken up, and nobody asks."""
+        state = self.state
+        return (
+            state.status == "running"
+            and not self._unopened
+            and not self._routed
+            and state.is_waiting
+            and not self._hooks.is_wanted(self._supervisor)
+        )
+
+    def _earliest_due(self) -> float | None:
+        """Return when something has to happen at the latest; None if never."""
+        state = self.state
+        dues = [] if self._waits is None else [self._waits.next_due(state)]
+        if self._plan.timeout is not None and state.ending is None:
+            dues.append(state.started_at + self._plan.timeout)
+        dues += fork_ends(self._plan, state)
+        return min((due for due in dues if due is not None), default=None)
+
+    def wake_up(self, _: WakeUp) -> None:
+        """Have everything go on whose waiting is over."""
+        if self._waits is not None:
+            for due, scope in self._waits.take_due(self.state, self._clock.now()):
+                self.send(ScopeDue(scope, due))
+            self._set_timer(self._waits)
+
+    # Acting on what is recorded: tasks.
+
+    def _run_task(self, event: TaskStarted) -> None:
+        lane = self._lane_of(event.scope) if event.scope else self._lane
+        if lane is not None and self._environment is not None:
+            run = self._run_of(event)
+            make = TaskActor if run.task.construct is None else _actor_type(run.task.construct)
+            lane.spawn(make(run, self._environment))
+
+    def _run_of(self, event: TaskStarted) -> RunTask:
+        """Return what the task actor is to do whose attempt has started."""
+        state, path = self.state, event.scope
+        scope = state.scopes[path] if path else state
+        plan = self._plan
+        task = task_of(plan, state, path, event.task) if path else plan.tasks[event.task]
+        done = state.compensable[event.task] if path == COMPENSATION else None
+        return RunTask(
+            task,
+            event.visit,
+            event.attempt,
+            scope.context if done is None else done.context,
+            path,
+            scope.since,
+            scope.failures,
+            None if done is None else done.outcome,
+            event.at,
+        )
+
+    def _lane_of(self, path: str) -> Lane | None:
+        """Return what the tasks of a scope run on; None as long as nothing holds the scope."""
+        if not is_opened_by_a_task(path):
+            return self._lane
+        actor = self._forks.get(opener(path))
+        return None if actor is None else actor.lane(path)
+
+    def _route(self, run: RunTask, outcome: Outcome) -> None:
+        assert self._environment is not None
+        self._routed.add(run.scope)
+        self._environment.router.send(ApplyConditions(run, outcome))
+
+    def _waiting(self, event: WaitStarted | AttemptFailed) -> None:
+        if self._waits is None:
+            self._waits = Waits()
+        self._waits.add(event)
+        if event.due is not None:
+            self._set_timer(self._waits)
+        if isinstance(event, WaitStarted) and event.signal is not None:
+            self._offer_signal(event.signal)
+
+    def _signal_received(self, event: SignalReceived) -> None:
+        self._offer_signal(event.name)
+
+    def _offer_signal(self, name: str) -> None:
+        """Give the oldest signal of this name to the task that has waited for one longest."""
+        signals, state = self.state.signals.get(name), self.state
+        if not signals or self._waits is None or self._is_being_cancelled:
+            return
+        wait = self._waits.take_listener(state, name)
+        if wait is not None:
+            run = self._run_of(state.scope(wait.scope).running[wait.task])
+            self._route(run, Outcome("success", self._clock.now() - run.began, signals[0]))
+
+    # Acting on what is recorded: scopes.
+
+    def _scope_finished(self, event: ScopeFinished) -> None:
+        actor = self._forks.get(opener(event.scope))
+        if actor is not None:
+            actor.close_lane(event.scope)
+            if actor.pending:
+                self.send(GoOn(actor.pending.popleft()))
+
+    def _scope_stopped(self, event: ScopeStopped) -> None:
+        actor = self._forks.get(opener(event.scope))
+        if actor is not None:
+            actor.close_lane(event.scope)
+
+    def _join_reached(self, event: JoinReached) -> None:
+        actor = self._forks.get(task_path(event.scope, event.task))
+        fork = self.state.scope(event.scope).fork
+        if actor is None or fork is None:
+            return
+        if any(scope.is_open for scope in fork.scopes.values()):
+            actor.stop()
+        else:
+            actor.close()
+
+    def _fork_resumed(self, event: ForkResumed) -> None:
+        actor = self._forks.get(task_path(event.scope, event.task))
+        fork = self.state.scope(event.scope).fork
+        if actor is not None and fork is not None:
+            self._fill(event.scope, actor, fork)
+
+    def _fill(self, scope: str, actor: ForkActor, fork: Fork) -> None:
+        """Have as many scopes of a task go on, or opened, as there may be at once."""
+        task = task_of(self._plan, self.state, scope, fork.task)
+        free = free_places(task, fork)
+        actor.pending.clear()
+        for path in waiting_for_a_place(task, scope, fork):
+            if free:
+                free -= 1
+                self.send(GoOn(path))
+            elif path in fork.scopes:
+                actor.pending.append(path)
+            else:
+                return
+
+    # Acting on what is recorded: the execution.
+
+    def _resumed(self, _: ExecutionResumed) -> None:
+        self._listen()
+        self.wake_up(WakeUp())
+        self.send(GoOn(ROOT))
+        for path, actor in self._forks.items():
+            around = split_task(path)[0]
+            fork = self.state.scope(around).fork
+            if fork is not None and not fork.is_joined:
+                self._fill(around, actor, fork)
+
+    def _ending_started(self, _: EndingStarted) -> None:
+        if self.state.status == "cancelling" and not self.is_host_closed:
+            self._host_again()  # it was given up: something on it has not stopped
+
+    def _parked(self, event: ExecutionParked) -> None:
+        if not self._mailbox:
+            self._hooks.execution_parked(self._supervisor, event.due)
+
+    def _stop(self, _: CancelRequested) -> None:
+        self._cancel_requested = self._clock.monotonic()
+        if self.state.ending is None:
+            self.stop()
+        self._hooks.execution_cancelling(self._supervisor)
+
+    def _quarantine(self, _: Event) -> None:
+        self.stop()  # it is to cost nothing until somebody resumes it
+
+    def _end(self, _: Event) -> None:
+        self._lane.close()
+        self._hooks.execution_ended(self._supervisor)
+
+    # Taking up what the journal has.
+
+    def take_up(self, _: TakeUp) -> None:
+        """Run what the state says is running, and have go on what is idle."""
+        state = self.state
+        if state.has_ended or state.status == "quarantined":
+            return
+        self._listen()
+        for path in (ROOT, COMPENSATION, FINALLY):
+            scope = state.find(path)
+            if scope is not None:
+                self._run_again(path, scope, is_host_new=True)
+                if scope.is_idle:
+                    self.send(GoOn(path))
+
+    def _take_up_fork(self, run: RunTask, actor: ForkActor, fork: Fork) -> None:
+        self._unopened.discard(task_path(run.scope, run.task.name))
+        for path, scope in fork.scopes.items():
+            self._run_again(path, scope, is_host_new=False)
+        self._fill(run.scope, actor, fork)
+
+    def _run_again(self, path: str, scope: ScopeState, *, is_host_new: bool) -> None:
+        """Run the task of a scope that is running, but not yet on a lane."""
+        if scope.wait is not None:
+            return
+        for started in scope.running.values():
+            task = task_of(self._plan, self.state, path, started.task)
+            if isinstance(task.construct, Parallel | Map):
+                self._unopened.add(task_path(path, task.name))
+            # What has just been started again is on the lane already, if there was one.
+            if task.construct is not None or task.goes_on or not is_host_new:
+                self._run_task(started)
+
+    def _listen(self) -> None:
+        """Note what is waited for."""
+        self._waits = Waits()
+        self._waits.add_all(self.state)
+        self._set_timer(self._waits)
+
+    def _set_timer(self, waits: Waits) -> None:
+        """Have this woken when the first scope is due, also while others are busy."""
+        due = waits.next_due(self.state)
+        if due is not None:
+            self._hooks.wake_at(self._supervisor, due)
+
+    _ACTIONS: ClassVar[dict[type[Event], Callable[[ScopeHolder, Any], None]]] = {
+        TaskStarted: _run_task,
+        AttemptFailed: _waiting,
+        WaitStarted: _waiting,
+        SignalReceived: _signal_received,
+        ForkResumed: _fork_resumed,
+        ScopeFinished: _scope_finished,
+        ScopeStopped: _scope_stopped,
+        JoinReached: _join_reached,
+        ExecutionResumed: _resumed,
+        ExecutionParked: _parked,
+        ExecutionQuarantined: _quarantine,
+        CancelRequested: _stop,
+        EndingStarted: _ending_started,
+        ExecutionCompleted: _end,
+        ExecutionFailed: _end,
+        ExecutionCancelled: _end,
+    }
+
+
+def _actor_type(construct: Construct) -> type[WaitActor | ForkActor]:
+    """Return what runs a task that has no code of its own."""
+    return WaitActor if isinstance(construct, Wait | Signal) else ForkActor

@@ -1,0 +1,170 @@
+"""An actor whose decisions are recorded before they take effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+import anyio
+
+from actors.actor import Actor, Reply
+from actors.dispatcher import Dispatcher
+from actors.events import Event
+from actors.evolving import evolve
+from actors.messages import (
+    BugFound,
+    OperatorRequest,
+    RecoverExecution,
+    StartExecution,
+    SupervisorMessage,
+)
+from actors.ports import Batch, Journal, NotRecordedError, StartKey
+from actors.state import ExecutionState
+
+
+class RecordingActor(Actor[SupervisorMessage]):
+    """Decides, has it recorded, applies it to its state, and only then acts on it.
+
+    A message is handled when the journal has everything that was decided before it, so what is in
+    the state is always what a recovery would find. While a batch is on its way the mailbox fills.
+
+    Subclasses have a method for each message in `_HANDLERS`, which may record one batch, and for
+    each event in `_ACTIONS` that something follows from.
+
+    Attributes:
+        execution_id: whose events these are.
+        state: how the execution stands. Others read it; nothing but what is recorded changes it.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_ended",
+        "_is_waiting",
+        "_journal",
+        "_pending",
+        "_reply",
+        "execution_id",
+        "state",
+    )
+
+    _HANDLERS: ClassVar[dict[type[Any], Callable[[Any, Any], None]]]
+    _ACTIONS: ClassVar[dict[type[Event], Callable[[Any, Any], None]]]
+
+    def __init__(self, execution_id: str, journal: Journal, state: ExecutionState | None) -> None:
+        super().__init__(Dispatcher())
+        self.execution_id: Final = execution_id
+        self.state: Final = state or ExecutionState()
+        self._journal = journal
+        self._pending: tuple[Event, ...] = ()  # what the journal has not acknowledged yet
+        self._reply: Reply[Any] | None = None  # whom to tell when it has
+        self._is_waiting = False  # for the journal, which did not acknowledge at once
+        self._changed: anyio.Event | None = None
+        self._ended: anyio.Event | None = None
+
+    def settle(self) -> None:
+        """Do what there is to do when all mail has been handled."""
+
+    def never_began(self) -> None:
+        """The first batch could not be recorded."""
+
+    def journal_failed(self, error: Exception) -> None:
+        """The journal is broken."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the state never changes again."""
+        return self.state.has_ended
+
+    async def changed(self) -> None:
+        """Wait until the state changes, or never will again; a checkpoint unless it never will."""
+        if not self.is_over:
+            if self._changed is None:
+                self._changed = anyio.Event()
+            await self._changed.wait()
+
+    async def over(self) -> None:
+        """Wait until the state never changes again; a checkpoint unless it does so already."""
+        if not self.is_over:
+            if self._ended is None:
+                self._ended = anyio.Event()
+            await self._ended.wait()
+
+    def handle_mail(self) -> None:
+        """Handle messages, up to the first that has to wait for the journal."""
+        mailbox = self._mailbox
+        while mailbox and not self._pending:
+            message = mailbox.popleft()
+            try:
+                self._HANDLERS[type(message)](self, message)
+            except Exception as error:  # a bug of ours ends this execution, no other
+                if isinstance(message, BugFound):
+                    raise
+                self._reply = None
+                self.send(BugFound(error))
+                if isinstance(message, (StartExecution, RecoverExecution, OperatorRequest)):
+                    message.reply.give(error)
+        if not self._pending and not self.state.busy:
+            self.settle()
+
+    def record(
+        self, events: tuple[Event, ...], *, is_request: bool = False, key: StartKey | None = None
+    ) -> None:
+        """Have *events* recorded as one batch; they take effect when they are.
+
+        Args:
+            events: at least one.
+            is_request: whether somebody asks for it, and can be told that it was not recorded.
+            key: what makes this start unique.
+        """
+        self._pending = events
+        batch = Batch(self.execution_id, self.state.seq + 1, events, is_request, key)
+        try:
+            self._journal.append(batch, self._acknowledged)
+        except Exception as error:
+            if self._pending is not events:  # it was acknowledged: this is not the journal's
+                raise
+            self._acknowledged(error)
+        self._is_waiting = bool(self._pending)
+
+    def _acknowledged(self, error: Exception | None) -> None:
+        events, self._pending = self._pending, ()
+        reply, self._reply = self._reply, None
+        was_waiting, self._is_waiting = self._is_waiting, False
+        is_refused = isinstance(error, NotRecordedError)
+        if error is None:
+            self._apply(events)
+        elif not self.state.seq:
+            self.never_began()
+        if reply is not None:
+            reply.give(_answer(error))
+        if error is not None and not is_refused:
+            self.journal_failed(error)
+        if was_waiting and not self.is_scheduled and (self._mailbox or not self.state.busy):
+            self._dispatcher.schedule(self)  # otherwise `handle_mail` called, and goes on by itself
+
+    def _apply(self, events: tuple[Event, ...]) -> None:
+        evolve(self.state, events)
+        actions = self._ACTIONS
+        try:
+            for event in events:
+                action = actions.get(type(event))
+                if action is not None:
+                    action(self, event)
+        except Exception as error:  # noqa: BLE001 - not the journal's, which is what called
+            self.send(BugFound(error))
+        if self._changed is not None or (self._ended is not None and self.state.has_ended):
+            self.notify()
+
+    def notify(self) -> None:
+        """Tell those who wait that the state has changed, or never will again."""
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+        if self._ended is not None and self.is_over:
+            self._ended.set()
+
+
+def _answer(error: Exception | None) -> bool | Exception:
+    if error is None or isinstance(error, NotRecordedError):
+        return error or True
+    return NotRecordedError(str(error))

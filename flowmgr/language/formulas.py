@@ -1,0 +1,111 @@
+"""Reading what is evaluated later: expressions, templates and JSON Schemas, each compiled once.
+
+What is compiled here is thrown away: a definition keeps what its author wrote, and the plan is
+made of that. Only whether it can be compiled counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from flowmgr.language.cel.tokens import closing_brace
+from flowmgr.language.expressions import (
+    ExpressionSyntaxError,
+    compile_expression,
+    compile_predicate,
+)
+from flowmgr.language.fields import Fields
+from flowmgr.language.findings import join
+from flowmgr.language.schemas import SchemaError, compile_schema
+from flowmgr.language.templates import TemplateError, compile_template
+
+_OPENING: Final = "${"
+
+
+def is_formula(value: object) -> bool:
+    """Whether *value* is one whole ``${ expression }``, which can come to anything.
+
+    One that does not end, or has what is no token, counts as well: that is what is wrong with it.
+    """
+    if not isinstance(value, str) or not value.startswith(_OPENING):
+        return False
+    try:
+        return closing_brace(value, len(_OPENING)) in (None, len(value) - 1)
+    except ExpressionSyntaxError:
+        return True
+
+
+def read_expression(fields: Fields, field: str) -> str | None:
+    """An expression that may be absent or null."""
+    return _read_source(fields, field, compile_expression)
+
+
+def read_predicate(fields: Fields, field: str) -> str | None:
+    """An expression that may be absent or null, and comes to true or false."""
+    return _read_source(fields, field, compile_predicate)
+
+
+def read_template(fields: Fields, field: str) -> Any:
+    """A template that is there; None if there is a problem with it."""
+    value = fields.copied(field)
+    return value if _compiles(fields, field, compile_template, value) else None
+
+
+def read_object_template(fields: Fields, field: str) -> Any:
+    """A template that is there and comes to an object, as far as can be told."""
+    if isinstance(fields.data[field], dict) or is_formula(fields.data[field]):
+        return read_template(fields, field)
+    fields.add_wrong_type(field, "an object or '${ expression }'")
+    return None
+
+
+def read_text_template(fields: Fields, field: str) -> Any:
+    """A template that is there and comes to text, as far as can be told."""
+    if isinstance(fields.data[field], str):
+        return read_template(fields, field)
+    fields.add_wrong_type(field, "a string")
+    return None
+
+
+def read_schema(fields: Fields, field: str) -> dict[str, Any] | bool | None:
+    """A JSON Schema that may be absent or null."""
+    value = fields.data.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, (dict, bool)):
+        fields.add_wrong_type(field, "a JSON Schema: an object, true or false")
+        return None
+    copy: dict[str, Any] | bool | None = fields.copied(field)
+    return copy if _compiles(fields, field, compile_schema, copy) else None
+
+
+def _read_source(fields: Fields, field: str, compiled: Callable[[str], object]) -> str | None:
+    value = fields.data.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        fields.add_wrong_type(field, "a string")
+        return None
+    return value if _compiles(fields, field, compiled, value) else None
+
+
+def _compiles(fields: Fields, field: str, compiled: Callable[[Any], object], value: Any) -> bool:
+    """Whether *value* can be compiled; its problems are noted if not."""
+    try:
+        compiled(value)
+    except ExpressionSyntaxError as error:
+        _add(fields, field, "invalid_expression", [("", str(error))])
+    except TemplateError as error:
+        _add(fields, field, "invalid_expression", error.problems)
+    except SchemaError as error:
+        _add(fields, field, "invalid_schema", [(error.pointer, error.message)])
+    else:
+        return True
+    return False
+
+
+def _add(fields: Fields, field: str, code: str, problems: list[tuple[str, str]]) -> None:
+    for pointer, message in problems:
+        place = join(fields.pointer, field) + pointer
+        fields.findings.add(place, code, f"Field '{field}' of {fields.subject}: {message}")

@@ -1,0 +1,134 @@
+"""Sub-flows: tasks that start an execution of another flow and wait for its end."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import anyio
+import msgspec
+
+from actors.outcome import ErrorInfo, ReportedError
+from actors.paths import task_path
+from actors.ports import Attempt
+from actors.values import encode_value
+from flowmgr.errors import EngineClosedError, FlowmgrError
+from flowmgr.executions import Execution
+
+KEY_SECONDS: Final = 10.0**9
+"""How long it is known which execution a task has started: as long as there may be need to."""
+
+
+class Child(msgspec.Struct, frozen=True):
+    """What a task wants to be run.
+
+    Attributes:
+        flow_id: the flow, and `version` which version of it; the latest if None.
+        context: what it begins with, a JSON object.
+        parent: the execution that the task belongs to.
+        parent_task: the task's path in it.
+        key: is the same whenever the same attempt of the task asks, also after a recovery.
+    """
+
+    flow_id: str
+    version: int | None
+    context: object
+    parent: str
+    parent_task: str
+    key: str
+
+
+class Children(Protocol):
+    """Where sub-flows are started: the engine."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether what is cancelled now goes on at the next start."""
+
+    async def start_child(self, child: Child) -> str:
+        """Start it, unless it was started before, and return the id of its execution."""
+
+    async def wait(self, execution_id: str) -> Execution:
+        """Wait until an execution has ended."""
+
+    async def cancel(self, execution_id: str, *, by: str | None, reason: str | None) -> Execution:
+        """Cancel an execution."""
+
+
+class SubflowRunner:
+    """Runs a flow as an execution of its own, linked to the one that the task belongs to."""
+
+    __slots__ = ("_children", "_flow_id", "_version")
+
+    def __init__(self, flow_id: str, version: int | None, children: Children) -> None:
+        self._flow_id = flow_id
+        self._version = version
+        self._children = children
+
+    async def run(self, attempt: Attempt) -> bytes:
+        """Start the execution, or find the one that was started before, and wait for its end.
+
+        Its output is the result; if the flow has none, the result of its last task.
+
+        Cancelling this cancels that execution, and waits until nothing of it is running; unless
+        the engine is closing: then it goes on by itself at the next start.
+
+        Raises:
+            ReportedError: it failed or was cancelled, or it could not be started.
+        """
+        path = task_path(attempt.scope, attempt.task)
+        child = Child(
+            flow_id=self._flow_id,
+            version=self._version,
+            context={} if attempt.arguments is msgspec.UNSET else attempt.arguments,
+            parent=attempt.execution_id,
+            parent_task=path,
+            key=f"{path}/{attempt.visit}/{attempt.number}",
+        )
+        try:
+            with anyio.CancelScope(shield=True):  # or it could be started without anybody knowing
+                execution_id = await self._children.start_child(child)
+            ended = await self._wait(execution_id, attempt)
+        except EngineClosedError:
+            await anyio.sleep_forever()  # until the engine stops this as well
+            raise
+        except FlowmgrError as error:
+            raise ReportedError(ErrorInfo(type(error).__name__, str(error))) from error
+        return _result(ended)
+
+    async def _wait(self, execution_id: str, attempt: Attempt) -> Execution:
+        try:
+            return await self._children.wait(execution_id)
+        except anyio.get_cancelled_exc_class():
+            if not self._children.is_closing:
+                with anyio.CancelScope(shield=True):
+                    await self._stop(execution_id, attempt)
+            raise
+
+    async def _stop(self, execution_id: str, attempt: Attempt) -> None:
+        reason = f"execution {attempt.execution_id} has stopped task '{attempt.task}'"
+        try:
+            await self._children.cancel(execution_id, by="flowmgr", reason=reason)
+            await self._children.wait(execution_id)
+        except FlowmgrError:
+            return  # it has ended by itself
+
+
+def _result(execution: Execution) -> bytes:
+    """Return what an execution comes to, as JSON.
+
+    Raises:
+        ReportedError: it has not completed.
+    """
+    if execution.status == "completed":
+        if execution.output != msgspec.Raw(b"null") or not execution.task_results:
+            return bytes(execution.output)
+        return bytes(next(reversed(execution.task_results.values())).data)
+    about = {"execution_id": execution.execution_id, "status": execution.status}
+    if execution.error is not None:
+        about["error"] = execution.error.as_value()  # type: ignore[assignment]
+    kind = "SubflowFailed" if execution.status == "failed" else "SubflowCancelled"
+    why = "" if execution.error is None else f": {execution.error.type}: {execution.error.message}"
+    message = f"flow '{execution.flow_id}' was {execution.status}{why}"
+    if execution.status == "failed":
+        message = f"flow '{execution.flow_id}' failed{why}"
+    raise ReportedError(ErrorInfo(kind, message, msgspec.Raw(encode_value(about))))

@@ -1,0 +1,75 @@
+"""Has executions look at what is due by now, and takes those up for it that are parked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import anyio
+
+from actors.messages import WakeUp
+from flowmgr.errors import EngineClosedError, JournalError
+from flowmgr.live import LiveExecutions
+from flowmgr.recovery import RETRY_SECONDS, Recovery
+
+logger = logging.getLogger(__name__)
+
+
+class Waker:
+    """What the engine's timers call."""
+
+    def __init__(self, live: LiveExecutions, recovery: Recovery) -> None:
+        self._live = live
+        self._recovery = recovery
+
+    async def wake(self, execution_ids: Sequence[str]) -> None:
+        """Have executions look at what is due; those that are parked are taken up first.
+
+        All of them with a few queries. One that has ended the engine before, when it was taken up,
+        is taken up alone, so that it is known which one it is if that happens again. A journal
+        that fails is asked again. Cancelling this leaves the rest parked, for the next start.
+        """
+        while True:
+            try:
+                await self._wake(execution_ids)
+            except EngineClosedError:
+                return
+            except JournalError:
+                logger.exception("waiting executions are looked at again in %s s", RETRY_SECONDS)
+                await anyio.sleep(RETRY_SECONDS)
+            except Exception:
+                logger.exception(
+                    "a bug in flowmgr: executions were not woken, until the next start"
+                )
+                return
+            else:
+                return
+
+    async def _wake(self, execution_ids: Sequence[str]) -> None:
+        recovery = self._recovery
+        parked = [each for each in execution_ids if not recovery.is_taken(each)]
+        taken = [each for each in execution_ids if recovery.is_taken(each)]
+        suspects = recovery.suspects.intersection(parked)
+        if len(parked) > len(suspects):
+            ordinary = [each for each in parked if each not in suspects]
+            await recovery.take_up(ordinary, only_parked=True)
+            self._tell(ordinary)
+        for execution_id in taken:
+            await recovery.loaded(execution_id)
+        self._tell(taken)
+        for execution_id in suspects:
+            await self._wake_alone(execution_id)
+
+    async def _wake_alone(self, execution_id: str) -> None:
+        recovery = self._recovery
+        if not recovery.is_taken(execution_id):
+            await recovery.take_up([execution_id], only_parked=True)
+            self._tell([execution_id])
+            await recovery.watch_over(execution_id)
+        recovery.suspects.discard(execution_id)
+
+    def _tell(self, execution_ids: Sequence[str]) -> None:
+        for execution_id in execution_ids:
+            supervisor = self._live.get(execution_id)
+            if supervisor is not None:
+                supervisor.send(WakeUp())
