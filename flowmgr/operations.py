@@ -42,6 +42,7 @@ from flowmgr.live import LiveExecutions
 from flowmgr.recovery import Recovery
 from flowmgr.signals import checked_signal, encoded_as_json
 from flowmgr.starts import check_key
+from flowmgr.trees import Tree, tree_of
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,23 @@ class Operations:
         if supervisor is not None:
             return view(execution_id, supervisor.state)
         return view(execution_id, fold(await self._history(execution_id)))
+
+    async def tree(self, execution_id: str) -> Tree:
+        """Return the tree of an execution's scopes as it is now, without taking it up.
+
+        Raises:
+            ExecutionNotFoundError: there is none with this id.
+            ExecutionDamagedError: its record is damaged.
+        """
+        supervisor = self._live.get(execution_id)
+        if supervisor is not None:
+            return tree_of(execution_id, supervisor.plan, supervisor.state)
+        events = await self._history(execution_id)
+        try:
+            plan = await self._plan_for(events, None)
+        except (DefinitionError, FlowNotFoundError):  # an activity of it is not loaded
+            plan = None
+        return tree_of(execution_id, plan, fold(events))
 
     async def list(
         self, query: ExecutionQuery, before: str | None, limit: int

@@ -77,3 +77,15 @@ def test_after_a_restart_signals_are_kept_and_their_keys_known(backend, is_kille
         context = served.ended(execution_id)["context"]
         assert (context["one_result"], context["two_result"]) == (1, 2)
         assert not sent("late", 2, "0")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_after_a_restart_a_parked_execution_has_the_same_tree(backend, tmp_path):
+    journal = ("--journal", f"sqlite:{tmp_path}/flowmgr.db", "--grace", "0.2")
+    with serving(backend, *journal, is_killed=True) as served:
+        execution_id = served.start(served.register(flow({"name": "go", "kind": "signal"})))
+        eventually(lambda: served.events(execution_id)[-1]["type"] == "ExecutionParked")
+        tree = served.get(f"/executions/{execution_id}/tree").json()
+    with serving(backend, *journal) as served:
+        assert served.get(f"/executions/{execution_id}/tree").json() == tree
+        assert len(served.events(execution_id)) == 4

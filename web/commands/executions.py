@@ -20,6 +20,7 @@ from web.commands.showing import (
     execution_view,
     print_json,
 )
+from web.commands.trees import scope_tree
 
 execution_argument = click.argument("execution_id", metavar="ID")
 
@@ -108,6 +109,19 @@ def events(server: Server, execution_id: str, *, as_json: bool) -> None:
         print_json(happened)
     else:
         console().print(event_table(happened))
+
+
+@executions.command()
+@execution_argument
+@json_option
+@asks_server
+def tree(server: Server, execution_id: str, *, as_json: bool) -> None:
+    """Show what an execution does, in each of its scopes, and what it waits for."""
+    found = server.get(path_of(execution_id, "tree"))
+    if as_json:
+        print_json(found)
+    else:
+        console().print(scope_tree(found))
 
 
 for change in CHANGES:

@@ -68,7 +68,7 @@ def execution_table(executions: Iterable[Mapping[str, Any]], caption: str | None
             plain(each["execution_id"]),
             plain(f"{each['flow_id']}{version}"),
             status(each["status"]),
-            _local(each["start_time"]),
+            local_time(each["start_time"]),
             _seconds(each),
             _pairs(each["metadata"]),
         )
@@ -103,9 +103,9 @@ def _facts(execution: Mapping[str, Any]) -> Table:
     facts.add_row("flow", plain(f"{execution['flow_id']}{f' v{version}' if version else ''}"))
     facts.add_row("status", status(execution["status"]))
     facts.add_row("task", plain(execution["current_task"]))
-    facts.add_row("started", _local(execution["start_time"]))
+    facts.add_row("started", local_time(execution["start_time"]))
     if execution["end_time"] is not None:
-        facts.add_row("ended", _local(execution["end_time"]))
+        facts.add_row("ended", local_time(execution["end_time"]))
     if (error := execution["error"]) is not None:
         facts.add_row(
             "error", plain(f"{error['task']}: {error['type']}: {error['message']}", "red")
@@ -138,7 +138,9 @@ def event_table(events: Iterable[Mapping[str, Any]]) -> Table:
             for name, value in each.items()
             if name not in {"seq", "at", "type"} and value not in (None, {})
         }
-        table.add_row(str(each["seq"]), _local(each["at"]), plain(each["type"]), _pairs(details))
+        table.add_row(
+            str(each["seq"]), local_time(each["at"]), plain(each["type"]), _pairs(details)
+        )
     return table
 
 
@@ -160,7 +162,8 @@ def _cut(value: Any) -> Text:
     return shown
 
 
-def _local(written: str) -> str:
+def local_time(written: str) -> str:
+    """Return a time that a server has sent as it is here."""
     return datetime.fromisoformat(written).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 

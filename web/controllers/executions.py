@@ -29,6 +29,7 @@ from web.resources import (
     summary_resource,
 )
 from web.surface import engine_of, waited_for
+from web.tree_resources import TreeResource, tree_resource
 
 ExecutionId = Annotated[str, Parameter(description="The execution's id.")]
 Wait = Annotated[
@@ -85,6 +86,15 @@ class ExecutionController(Controller):
         after = 0 if cursor is None else decode_number_cursor(cursor)
         events = await engine_of(request).events(execution_id, after=after, limit=limit + 1)
         return page(events, limit, event_resource, lambda event: encode_cursor(str(event.seq)))
+
+    @get("/{execution_id:str}/tree", summary="Show the scopes of an execution")
+    async def tree(self, request: AnyRequest, execution_id: ExecutionId) -> TreeResource:
+        """Show what runs in each scope of an execution, since when, and what it waits for.
+
+        Of the scopes that a task has opened, those are listed that are open or have failed, at
+        most 100. Looking at an execution that is parked or has ended changes nothing about it.
+        """
+        return tree_resource(await engine_of(request).tree(execution_id))
 
     @delete("/{execution_id:str}", summary="Delete an execution")
     async def delete_execution(
