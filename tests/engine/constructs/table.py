@@ -7,7 +7,7 @@ is virtual and few where it is real. What the cells of one column have to show s
 
 from dataclasses import dataclass, field
 
-from tests.engine.constructs.world import body, flow, task
+from tests.engine.constructs.world import body, flow, parallel_of, task
 
 COLUMNS = (
     "success",
@@ -85,20 +85,13 @@ def backing_off(unit, name="refuse", activity="refuse"):
     return task(name, activity=activity, retry=again(unit, 5, LONG))
 
 
-def parallel(*branches, conditions=None, **fields):
-    """A parallel task with one branch for each task, or body, named by a letter."""
-    bodies = [each if "start_task" in each else body(each) for each in branches]
-    named = dict(zip("abcdefgh", bodies, strict=False))
-    return task("fan", kind="parallel", branches=named, **fields)
-
-
 def each(*tasks, items=(1, 2, 3), **fields):
     return task("each", kind="map", items=list(items), do=body(*tasks), **fields)
 
 
 def nested(*tasks, **fields):
     """Parallel tasks in a map."""
-    return each(parallel(*tasks), items=(1, 2), **fields)
+    return each(parallel_of(*tasks), items=(1, 2), **fields)
 
 
 def sub(name, **fields):
@@ -183,32 +176,34 @@ CELLS = {
     },
     "parallel": {
         "success": Cell(
-            lambda u: flow(parallel(task("ok"), wait(u, 2))), result={"a": "fine", "b": None}
+            lambda u: flow(parallel_of(task("ok"), wait(u, 2))), result={"a": "fine", "b": None}
         ),
         "failure": Cell(
-            lambda u: flow(parallel(task("gate"), body(wait(u, 1), task("refuse")))),
+            lambda u: flow(parallel_of(task("gate"), body(wait(u, 1), task("refuse")))),
             error="BranchesFailed",
             ran=[],
         ),
         "timeout": Cell(
-            lambda u: flow(parallel(task("sleep"), wait(u), task("ok"), timeout=2 * u)),
+            lambda u: flow(parallel_of(task("sleep"), wait(u), task("ok"), timeout=2 * u)),
             error="TimedOut",
             ran=["ok"],
         ),
         "cancel while running": Cell(
-            lambda u: flow(parallel(task("gate"), task("gate"), wait(u))), gates=2, ran=[]
+            lambda u: flow(parallel_of(task("gate"), task("gate"), wait(u))), gates=2, ran=[]
         ),
         "cancel while waiting": Cell(
-            lambda u: flow(parallel(wait(u), task("go", kind="signal"), backing_off(u))), gates=0
+            lambda u: flow(parallel_of(wait(u), task("go", kind="signal"), backing_off(u))), gates=0
         ),
         "crash and recovery": Cell(
-            lambda u: flow(parallel(task("gate"), body(task("ok"), task("gate")), wait(u, 2))),
+            lambda u: flow(parallel_of(task("gate"), body(task("ok"), task("gate")), wait(u, 2))),
             result={"a": "through", "b": "through", "c": None},
             ran=["ok", "gate", "gate"],
             gates=2,
         ),
         "pause and resume": Cell(
-            lambda u: flow(parallel(body(task("gate"), task("ok")), task("gate")), task("other")),
+            lambda u: flow(
+                parallel_of(body(task("gate"), task("ok")), task("gate")), task("other")
+            ),
             result="other",
             ran=["gate", "gate", "ok", "other"],
             gates=2,

@@ -9,12 +9,11 @@ from tests.engine.constructs.table import (
     each,
     ending,
     one,
-    parallel,
     sub,
     undone,
     wait,
 )
-from tests.engine.constructs.world import body, flow, task
+from tests.engine.constructs.world import body, flow, parallel_of, task
 
 SET = {"kind": "set", "values": {"sum": "${ 20 + 1 }"}}
 
@@ -163,7 +162,7 @@ OF_FLOWS = {
         "timeout": Cell(
             lambda u: ending(
                 undone(),
-                parallel(task("sleep"), wait(u), sub("sleep"), each(task("sleep"))),
+                parallel_of(task("sleep"), wait(u), sub("sleep"), each(task("sleep"))),
                 timeout=2 * u,
             ),
             error="TimedOut",

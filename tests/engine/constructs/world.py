@@ -44,7 +44,7 @@ class World:
         async with open_engine(settings, activities=acts.all, **self._clock) as engine:
             self._begun_with = len(anyio.get_running_tasks())
             yield engine
-        assert acts.inside == 0
+        assert not acts.is_inside
         assert len(anyio.get_running_tasks()) <= before
 
     @contextlib.asynccontextmanager
@@ -107,6 +107,10 @@ class Acts:
 
         return note
 
+    @property
+    def is_inside(self):
+        return self.inside > 0
+
     async def ok(self, context):
         self.ran.append("ok")
         return "fine"
@@ -165,6 +169,13 @@ def body(*tasks, conditions=None, **fields):
 
 def flow(*tasks, flow_id="flow", **fields):
     return {"id": flow_id, "name": flow_id, **body(*tasks, **fields)}
+
+
+def parallel_of(*tasks, **fields):
+    """A parallel task with one branch for each task, or body, named by a letter."""
+    bodies = [each if "start_task" in each else body(each) for each in tasks]
+    named = dict(zip("abcdefgh", bodies, strict=False))
+    return task("fan", kind="parallel", branches=named, **fields)
 
 
 async def executions(engine):
