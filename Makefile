@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: run test check demo bench crash format clean
+.PHONY: run test check demo bench crash fuzz format clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,9 @@ bench: $(READY)   ## speed and memory, each as a ratio to a baseline of the same
 N ?= 10000
 crash: $(READY)   ## kill servers under load N times (10000), and check what they have promised
 	$(BIN)/python -m tests.crash --kills $(N)
+
+fuzz: $(READY)    ## run N random flows (10000) both on the engine and by a plain interpreter
+	$(BIN)/python -m tests.fuzz --flows $(N)
 
 format: $(READY)
 	$(BIN)/ruff format .

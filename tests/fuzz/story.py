@@ -1,0 +1,224 @@
+"""Random stories: a flow, what its activities do at every attempt, and what is done to it.
+
+A story is JSON: ``{"flow": …, "context": …, "script": …, "done": …}``. The flow is a document of
+the language. The script has for each activity what it does, one step after the other:
+``{"delay": 3, "returns": 1}``, ``{"delay": 3, "raises": "Boom"}``; "lingers" are the seconds that
+it takes to clean up when it is cancelled. ``done`` is what is done to the execution, by the seconds
+since its start: ``{"cancel": 7.5}``, ``{"crashes": [3.25]}``, ``{"pause": [2.5, 40.5]}``.
+"""
+
+import random
+import re
+import zlib
+
+from hypothesis import strategies as st
+
+MAX_TASKS = 25
+MAX_DEPTH = 4
+
+WHENS = [
+    "task.visit < 2",
+    'error != null && error.type == "Boom"',
+    "result == 1",
+    "has(context.y) && context.y == 2",
+    "context.y == 2",
+]
+"""The conditions of conditions; the last one has no answer where there is no y."""
+
+OUTPUTS = ["[result]", "result.nothing"]
+
+
+def step_of(story, script, at, visit, attempt):
+    """What an activity does at an attempt, and how long it takes: never as long as another one."""
+    steps = story["script"][script]
+    place = sum(int(number) for number in re.findall(r"/(\d+)", at))
+    step = steps[(place + visit + attempt - 2) % len(steps)]
+    chance = zlib.crc32(f"{script} {at} {visit} {attempt}".encode()) / 2**32
+    return step, step["delay"] * (1 + chance / 2)
+
+
+class _Author:
+    """Writes one story."""
+
+    def __init__(self, draw, *, with_interventions):
+        self.draw = draw
+        self.script = {}
+        self._left = MAX_TASKS
+        self._number = 0
+        self._with_interventions = with_interventions
+
+    def story(self):
+        flow = {"id": "story", "name": "story", **self.body(1, "")}
+        if self.chance(8):
+            flow["timeout"] = self.seconds(1, 1000)
+        if self.chance(5):
+            flow["finally"] = self.body(MAX_DEPTH - 1, "~finally", in_end=True)
+        return {
+            "flow": flow,
+            "context": self.draw(st.sampled_from([{}, {"x": 1}, {"x": 0, "y": 2}])),
+            "script": self.script,
+            "done": self.done() if self._with_interventions else {},
+        }
+
+    def chance(self, one_in):
+        """Whether something is the case that is not, if it can be left out."""
+        return self.draw(st.integers(0, one_in - 1)) == one_in - 1
+
+    def seconds(self, least, most):
+        """Seconds that nothing else takes."""
+        self._number += 1
+        fraction = round(random.Random(self._number).random(), 6)
+        return self.draw(st.integers(least, most)) + fraction
+
+    def done(self):
+        done = {}
+        if self.chance(3):
+            done["cancel"] = self.seconds(0, 600)
+        if self.chance(2):
+            done["crashes"] = sorted(
+                self.seconds(0, 600) for _ in range(self.draw(st.integers(1, 2)))
+            )
+        if self.chance(4):
+            since = self.seconds(0, 400)
+            done["pause"] = [since, since + self.seconds(1, 300)]
+        return done
+
+    def body(self, depth, at, *, in_end=False):
+        count = self.draw(st.integers(1, 4))
+        names = []
+        for _ in range(count):
+            if self._left or not names:
+                self._left -= 1
+                names.append(f"t{MAX_TASKS - self._left}")
+        tasks = []
+        for name in names:
+            # What begins a scope takes a time of its own, so that scopes that are opened at once
+            # never do something at once from there on.
+            is_entry = depth > 1 and name == names[0]
+            tasks.append(self.task(name, depth, at, is_entry=is_entry, in_end=in_end))
+        visits = self.draw(st.sampled_from([1, 1, 2, 3]))
+        conditions = []
+        for position, name in enumerate(names):
+            conditions += self.conditions(name, names, position, is_loop=visits > 1)
+        body = {"start_task": names[0], "tasks": tasks, "conditions": conditions}
+        return body | ({"max_visits": visits} if visits > 1 else {})
+
+    def conditions(self, name, names, position, *, is_loop):
+        found = []
+        following = names[position + 1 :]
+        targets = st.sampled_from(["end", *(names if is_loop else following)])
+        if self.chance(4):
+            condition = {"source_task": name, "target_task_success": self.draw(targets)}
+            condition["when"] = self.draw(st.sampled_from(WHENS))
+            found.append(condition)
+        if following and not self.chance(4):
+            condition = {"source_task": name, "target_task_success": following[0]}
+            if self.chance(2):
+                condition["target_task_failure"] = self.draw(targets)
+            found.append(condition)
+        elif self.chance(2):
+            condition = {
+                "source_task": name,
+                "outcome": self.draw(st.sampled_from(["success", "failure"])),
+                "target_task_success": self.draw(targets),
+                "target_task_failure": self.draw(targets),
+            }
+            found.append(condition)
+        return found
+
+    def task(self, name, depth, at, *, is_entry, in_end):
+        kinds = ["activity"] * 6 + ["wait", "set", "raise"]
+        if depth < MAX_DEPTH and self._left > 2:
+            kinds += ["parallel", "map"] * 2
+        kind = "activity" if is_entry else self.draw(st.sampled_from(kinds))
+        task = {"name": name, "kind": kind, **getattr(self, kind)(name, depth, at, in_end=in_end)}
+        if kind in {"activity", "parallel", "map"}:
+            task |= self.attempts(is_entry=is_entry)
+        if kind not in {"wait", "raise"} and not in_end and self.chance(4):
+            task["compensate"] = self.activity(f"undo_{name}", depth, f"~{at}", in_end=True)
+            if self.chance(3):
+                task["compensate"]["retry"] = self.retry(2, 3)
+        return task
+
+    def attempts(self, *, is_entry):
+        fields = {}
+        if self.chance(3):
+            fields["retry"] = self.retry(3, 60)
+        if not is_entry and self.chance(4):
+            fields["timeout"] = self.seconds(1, 300)
+        if not is_entry and self.chance(6):
+            fields["deadline"] = self.seconds(1, 600)
+        if self.chance(8):
+            fields["output"] = self.draw(st.sampled_from(OUTPUTS))
+        return fields
+
+    def retry(self, most, longest):
+        retry = {
+            "maximum_attempts": self.draw(st.integers(2, most)) if most > 2 else 2,
+            "initial_interval": self.seconds(1, longest),
+        }
+        return retry | ({"non_retryable_error_types": ["Bang"]} if self.chance(4) else {})
+
+    def activity(self, name, depth, at, *, in_end):
+        steps = st.lists(self.step(20 if in_end else 200), min_size=1, max_size=3)
+        self.script[name] = self.draw(steps)
+        arguments = {
+            "script": name,
+            "at": at,
+            "visit": "${task.visit}",
+            "attempt": "${task.attempt}",
+        }
+        fields = {"activity": "act", "arguments": arguments}
+        return fields | ({"at_most_once": True} if not in_end and self.chance(12) else {})
+
+    def step(self, longest):
+        delay = st.integers(1, longest)
+        value = st.sampled_from([1, 2, "${x}", "${y}"])
+        lingers = st.sampled_from([0, 0, 0, 3])
+        done = {"delay": delay, "lingers": lingers}
+        error = st.sampled_from(["Boom", "Boom", "Bang", "Final"])
+        returns = st.fixed_dictionaries(done | {"returns": value})
+        return st.one_of(returns, returns, st.fixed_dictionaries(done | {"raises": error}))
+
+    def wait(self, name, depth, at, *, in_end):
+        return {"seconds": self.seconds(0, 20 if in_end else 200)}
+
+    def set(self, name, depth, at, *, in_end):
+        value = self.draw(st.sampled_from([1, 2, "${context.x}", "${context.y}"]))
+        return {"values": {self.draw(st.sampled_from(["x", "y"])): value}}
+
+    def __getattr__(self, name):
+        if name == "raise":
+            return lambda *_, **__: {"type": self.draw(st.sampled_from(["Boom", "Bang"]))}
+        raise AttributeError(name)
+
+    def parallel(self, name, depth, at, *, in_end):
+        count = self.draw(st.integers(1, 3))
+        branches = {
+            f"b{n}": self.body(depth + 1, f"{at}/{name}/b{n}", in_end=in_end) for n in range(count)
+        }
+        join = self.draw(st.sampled_from(["all", "any", {"at_least": min(2, count)}]))
+        return {"branches": branches, "join": join, **self.on_failure()}
+
+    def map(self, name, depth, at, *, in_end):
+        count = self.draw(st.integers(0, 4))
+        bound = f"i{name}"
+        fields = {
+            "items": list(range(count)),
+            "as": bound,
+            "do": self.body(depth + 1, f"{at}/{name}/${{context.{bound}}}", in_end=in_end),
+            "tolerated_failures": self.draw(st.integers(0, 2)),
+            **self.on_failure(),
+        }
+        if self.chance(2):
+            fields["max_concurrency"] = self.draw(st.integers(1, 3))
+        return fields
+
+    def on_failure(self):
+        return {"on_failure": self.draw(st.sampled_from(["cancel", "wait"]))}
+
+
+@st.composite
+def stories(draw, *, with_interventions=True):
+    """A strategy of stories."""
+    return _Author(draw, with_interventions=with_interventions).story()
