@@ -111,9 +111,9 @@ class ExecutionSupervisor(ScopeHolder):
             return
         began = self.state.started_at or self._clock.now()
         lane, left = self._lane, began + seconds - self._clock.now()
-        with anyio.move_on_after(max(0.0, left)) as scope:
+        with anyio.move_on_after(max(0.0, left)) as self._time:
             self.is_host_disturbed |= await host(lane)
-        if scope.cancel_called and not self.state.has_ended:
+        if self._time.cancel_called and not self.state.has_ended:
             self._lane = Lane()
             self.send(TimeOver())
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+import anyio
 
 from actors.bodies import task_of
 from actors.ending import go_on_ending
@@ -91,6 +94,7 @@ class ScopeHolder(RecordingActor):
         "_lane",
         "_plan",
         "_routed",
+        "_time",
         "_unopened",
         "_waits",
         "is_host_closed",
@@ -127,6 +131,7 @@ class ScopeHolder(RecordingActor):
         self._forks: dict[str, ForkActor] = {}  # by the path of their task
         self._unopened: set[str] = set()  # of those, which are to be opened again after a recovery
         self._routed: set[str] = set()  # scopes whose wait is over, and whose router is being asked
+        self._time: anyio.CancelScope | None = None  # what the flow's timeout ends
         self._waits: Waits | None = None  # made when something waits
         self._cancel_requested = 0.0  # on the monotonic clock
         self._host_number = 1
@@ -352,6 +357,8 @@ class ScopeHolder(RecordingActor):
                 self._fill(around, actor, fork)
 
     def _ending_started(self, _: EndingStarted) -> None:
+        if self._time is not None and not self._time.cancel_called:
+            self._time.deadline = math.inf  # the end is not bounded by the flow's timeout
         if self.state.status == "cancelling" and not self.is_host_closed:
             self._host_again()  # it was given up: something on it has not stopped
 
