@@ -84,7 +84,8 @@ def test_after_a_restart_a_parked_execution_has_the_same_tree(backend, tmp_path)
     journal = ("--journal", f"sqlite:{tmp_path}/flowmgr.db", "--grace", "0.2")
     with serving(backend, *journal, is_killed=True) as served:
         execution_id = served.start(served.register(flow({"name": "go", "kind": "signal"})))
-        eventually(lambda: served.events(execution_id)[-1]["type"] == "ExecutionParked")
+        # The journal shows that it is parked a moment before it is gone from memory.
+        eventually(lambda: served.get(f"/executions/{execution_id}/tree").json()["is_parked"])
         tree = served.get(f"/executions/{execution_id}/tree").json()
     with serving(backend, *journal) as served:
         assert served.get(f"/executions/{execution_id}/tree").json() == tree
