@@ -245,7 +245,9 @@ def _scope_finished(state: ExecutionState, event: ScopeFinished) -> None:
 
 
 def _scope_stopped(state: ExecutionState, event: ScopeStopped) -> None:
-    state.scopes[event.scope].is_stopped = True
+    scope = state.scopes[event.scope]
+    scope.is_stopped = True
+    scope.wait = None  # for the next attempt, which there will not be
 
 
 def _join_reached(state: ExecutionState, event: JoinReached) -> None:
@@ -328,6 +330,8 @@ def _cancel_requested(state: ExecutionState, event: CancelRequested) -> None:
 
 def _ending_started(state: ExecutionState, event: EndingStarted) -> None:
     state.ending = event
+    for _, scope in state.all_scopes():
+        scope.wait = None  # for the next attempt, which there will not be
 
 
 def _execution_completed(state: ExecutionState, event: ExecutionCompleted) -> None:

@@ -67,7 +67,7 @@ from actors.messages import (
 from actors.outcome import ErrorInfo, Outcome, StopKind, describe_error
 from actors.paths import (
     FINALLY,
-    ROOT,
+    is_of_the_end,
     task_path,
 )
 from actors.plan import END, Plan, Signal
@@ -299,6 +299,8 @@ class ExecutionSupervisor(ScopeHolder):
         wait = None if scope is None else scope.wait
         if scope is None or wait is None or wait.due != message.due or self._is_being_cancelled:
             return
+        if self._is_over_for(message.scope):
+            return
         if isinstance(wait, WaitStarted):
             run = self._run_of(scope.running[wait.task])
             if wait.signal is None:
@@ -323,7 +325,7 @@ class ExecutionSupervisor(ScopeHolder):
         if state.has_ended or self._is_being_cancelled or self._is_left_alone:
             return
         scope = state.find(path)
-        if is_being_stopped(state, path) or (path == ROOT and state.ending is not None):
+        if self._is_over_for(path):
             return
         if scope is None:
             if not is_paused:
@@ -456,6 +458,12 @@ class ExecutionSupervisor(ScopeHolder):
             return ()
         at = self._clock.now()
         return (SignalTaken(at=at, scope=run.scope, task=run.task.name, name=construct.name),)
+
+    def _is_over_for(self, path: str) -> bool:
+        """Whether nothing is to start in a scope any more: it is stopped, or all but the end is."""
+        state = self.state
+        is_of_what_ended = state.ending is not None and not is_of_the_end(path)
+        return is_of_what_ended or is_being_stopped(state, path)
 
     def _stopped(self, run: RunTask, how: StopKind, error: ErrorInfo | None = None) -> TaskStopped:
         seconds = 0.0

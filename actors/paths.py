@@ -47,6 +47,11 @@ def split_task(path: str) -> tuple[str, str]:
     return scope, _unescaped(task)
 
 
+def is_of_the_end(path: str) -> bool:
+    """Whether the scope *path* belongs to the end of the execution, or is in one that does."""
+    return path.startswith("~")
+
+
 def opener(path: str) -> str:
     """Return the task path of the task that opened the scope *path*."""
     return path.rpartition("/")[0]
