@@ -242,7 +242,8 @@ class Operations:
 
         Args:
             execution_id: the execution.
-            task: the task; only there is one that can be skipped, so None does for it.
+            task: the task's name, or its path if several tasks have this name or can be skipped;
+                None if there is only one that can.
             result: what it is to have returned: a value that JSON can hold.
             by: who asks.
             reason: why.

@@ -12,6 +12,7 @@ from actors.context import Context
 from actors.events import Event, ExecutionStarted, Scalar, TaskStarted
 from actors.evolving import fold
 from actors.outcome import NULL
+from actors.paths import ROOT, split_task, task_path
 from actors.plan import Plan
 from actors.values import decode_value
 from flowmgr.errors import ContextError, InputError, KeyReusedError, Problem
@@ -112,10 +113,7 @@ def repeated(
     first = events[0]
     assert isinstance(first, ExecutionStarted)
     task = rerun.task or (first.start_task if first.rerun_of is None else plan.start_task)
-    if task not in plan.tasks:
-        version = f"version {plan.flow_version} of " if plan.flow_version else ""
-        message = f"There is no task '{task[:128]}' in {version}flow '{plan.flow_id}'"
-        raise InputError(message, [Problem("/task", "unknown_task", message)])
+    task = _own_task(plan, task)
     values = _context_before(events, task).raw() | Context.from_json(rerun.context).raw()
     return ExecutionStarted(
         at=at,
@@ -131,9 +129,47 @@ def repeated(
     )
 
 
+def _own_task(plan: Plan, wanted: str) -> str:
+    """Return the name of a task of the flow's own body.
+
+    Args:
+        plan: the flow.
+        wanted: the name, or the path in an execution, of a task.
+
+    Raises:
+        InputError: the body has no such task.
+    """
+    if wanted in plan.tasks:
+        return wanted
+    message = f"There is no task '{wanted[:128]}' in flow '{plan.flow_id}'"
+    if plan.flow_version:
+        message = (
+            f"There is no task '{wanted[:128]}' in version {plan.flow_version} of flow "
+            f"'{plan.flow_id}'"
+        )
+    hint = None
+    if wanted.startswith("/"):
+        around, name = split_task(wanted)
+        while around:  # the outermost task is the one that the flow's own body has
+            around, name = split_task(around)
+        if task_path(ROOT, name) == wanted and name in plan.tasks:
+            return name
+        if name in plan.tasks:
+            message = (
+                f"Task '{wanted[:128]}' is inside of task '{name}'; a rerun begins with a task of "
+                "the flow's own body"
+            )
+            hint = f"Rerun it from '{name}', or retry it to go on where it has failed"
+            message = f"{message}. {hint}"
+    raise InputError(message, [Problem("/task", "unknown_task", message, hint)])
+
+
 def _context_before(events: Sequence[Event], task: str) -> Context:
-    starts = (n for n, each in enumerate(events) if isinstance(each, TaskStarted))
-    position = next((n for n in starts if getattr(events[n], "task", "") == task), len(events))
+    position = len(events)
+    for number, event in enumerate(events):
+        if isinstance(event, TaskStarted) and event.scope == ROOT and event.task == task:
+            position = number
+            break
     return fold(events[:position]).context
 
 

@@ -22,7 +22,9 @@ MAX_BY: Final = 200
 MAX_REASON: Final = 1000
 """Characters that a reason may have."""
 
-MAX_TASK: Final = 128
+MAX_TASK: Final = 10_000
+"""Characters that the path of a task may have: of 41 names, each with all of its 128 escaped."""
+
 MAX_VERSION: Final = 10**9
 
 YAML_TYPES: Final = ("application/yaml", "application/x-yaml", "text/yaml")
@@ -186,7 +188,7 @@ _RULES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "version": (is_whole_number, "a whole number from 1"),
     "context": (_is_object, "an object"),
     "metadata": (_is_object, "an object"),
-    "task": (_is_text_of(MAX_TASK), f"the name of a task, at most {MAX_TASK} characters"),
+    "task": (_is_text_of(MAX_TASK), f"a task's name or path, at most {MAX_TASK} characters"),
     "result": (lambda _: True, "a value"),
     "by": (_is_text_of(MAX_BY), f"text of at most {MAX_BY} characters"),
     "reason": (_is_text_of(MAX_REASON), f"text of at most {MAX_REASON} characters"),

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.flowmgr_server import Served, chain, eventually, flow, new_id, task
+from tests.support.flowmgr_server import Served, chain, condition, eventually, flow, new_id, task
 from tests.support.rest import EACH_JOURNAL, begin, cancel, ids, problem
 
 pytestmark = EACH_JOURNAL
@@ -169,7 +169,63 @@ def test_only_the_task_that_waits_can_be_skipped(served, files):
     cancel(served, execution_id)
 
 
+def fork(**activities: str) -> dict[str, Any]:
+    """Return a flow with a branch for each activity, whose only task has the name `charge`."""
+    branches = {
+        name: {"start_task": "charge", "tasks": [task("charge", activity)], "conditions": []}
+        for name, activity in activities.items()
+    }
+    return flow({"name": "fan", "kind": "parallel", "branches": branches, "on_failure": "wait"})
+
+
+def test_a_task_in_a_branch_is_skipped_by_its_path(served):
+    execution_id = served.run(fork(left="fail", middle="succeed", right="fail"))["execution_id"]
+    for name in (None, "charge"):
+        body = {} if name is None else {"task": name}
+        refused = problem(ask(served, execution_id, "skip", **body), 409)
+        assert "'/fan/left/charge', '/fan/right/charge'" in refused["detail"]
+    problem(ask(served, execution_id, "skip", task="/fan/middle/charge"), 409)
+    first = ask(served, execution_id, "skip", wait=10, task="/fan/left/charge", result=1)
+    assert first.json()["status"] == "failed", first.text
+    ended = ask(served, execution_id, "skip", wait=10, task="charge", result=2).json()
+    assert ended["status"] == "completed"
+    result = ended["context"]["fan_result"]
+    assert (result["left"], result["right"]) == (1, 2)
+    skipped = [each for each in served.events(execution_id) if each["type"] == "TaskSkipped"]
+    assert [each["scope"] for each in skipped] == ["/fan/left", "/fan/right"]
+
+
+def test_a_task_of_a_running_execution_that_waits_is_skipped(served):
+    waits = {"name": "long", "kind": "wait", "seconds": 1000}
+    execution_id = served.start(served.register(flow(waits)))
+    eventually(lambda: served.events(execution_id)[-1]["type"] == "ExecutionParked")
+    ended = ask(served, execution_id, "skip", wait=10, task="/long", result="now").json()
+    assert (ended["status"], ended["context"]["long_result"]) == ("completed", "now")
+
+
 # Running again.
+
+
+def test_a_rerun_begins_with_a_task_of_the_flows_own_body(served):
+    execution_id = served.run(fork(left="fail"))["execution_id"]
+    refused = problem(ask(served, execution_id, "rerun", task="/fan/left/charge"), 400)
+    assert "'/fan/left/charge' is inside of task 'fan'" in refused["detail"]
+    assert refused["errors"][0]["hint"].startswith("Rerun it from 'fan'")
+    for unknown in ("/fan/left", "/nowhere/left/charge", "/nowhere", "charge", "/"):
+        assert unknown in problem(ask(served, execution_id, "rerun", task=unknown), 400)["detail"]
+    again = ask(served, execution_id, "rerun", wait=10, task="/fan").json()
+    assert (again["status"], again["rerun_of"]) == ("failed", execution_id)
+
+
+def test_a_rerun_has_the_context_of_the_flows_own_task_and_not_of_one_inside_of_another(served):
+    inner = {"start_task": "keys", "tasks": [task("keys")], "conditions": []}
+    fan = {"name": "fan", "kind": "parallel", "branches": {"left": inner}}
+    steps = [condition("first", "fan"), condition("fan", "keys")]
+    document = flow(task("first", "succeed"), fan, task("keys"), conditions=steps)
+    first = served.run(document)
+    again = ask(served, first["execution_id"], "rerun", wait=10, task="keys").json()
+    assert again["context"]["keys_result"] == first["context"]["keys_result"]
+    assert "fan_result" in again["context"]
 
 
 @pytest.mark.parametrize("activity", ["keys", "fail"])

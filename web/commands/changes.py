@@ -124,7 +124,7 @@ def retry(server: Server, execution_id: str, **options: Any) -> None:
 
 
 @click.command()
-@click.option("--task", help="The task, to be sure that it is the one.")
+@click.option("--task", help="The task's name, or its path such as /fan/left/charge.")
 @click.option("--result", metavar="JSON|@FILE", help="What it is to have returned.")
 @_changes_one
 def skip(server: Server, execution_id: str, *, result: str | None, **options: Any) -> None:
@@ -133,7 +133,7 @@ def skip(server: Server, execution_id: str, *, result: str | None, **options: An
 
 
 @click.command()
-@click.option("--task", help="The task to begin with.")
+@click.option("--task", help="The task to begin with; none inside of another one.")
 @click.option("--context", metavar="JSON|@FILE", help="Values instead of those it had.")
 @version_option
 @_changes_one

@@ -116,7 +116,10 @@ class ChangeController(Controller):
         status_code=HTTP_200_OK,
         operation_class=_verb(
             "The execution goes on, and has not ended within the wait.",
-            task=text("The task, to be sure; there is only one that can be skipped."),
+            task=text(
+                "The task's name, or its path such as `/fan/left/charge`. Only needed if several "
+                "can be skipped."
+            ),
             result=Schema(description="What it is to have returned; null if not given."),
         ),
         summary="Skip a task of an execution",
@@ -124,9 +127,10 @@ class ChangeController(Controller):
     async def skip(
         self, request: AnyRequest, execution_id: ExecutionId
     ) -> Response[ExecutionResource]:
-        """Give the task that a paused execution waits with, or that has failed, a result.
+        """Give the task that has failed, that waits, or that is next while paused, a result.
 
-        A failed execution goes on from there; a paused one stays paused.
+        A failed execution goes on from there; a paused one stays paused. A task that is inside of
+        others, in a branch or for an item, is named by its path.
         """
         return await _change(request, engine_of(request).skip, execution_id, "task", "result")
 
@@ -135,7 +139,7 @@ class ChangeController(Controller):
         status_code=HTTP_200_OK,
         operation_class=_verb(
             "A new execution has started, and is still running.",
-            task=text("The task to begin with; the flow's first one if not given."),
+            task=text("A task of the flow's own body; the first one if not given."),
             context=an_object("Values that replace those of the other execution."),
             version=_VERSION,
         ),
