@@ -68,7 +68,7 @@ def _execution_started(state: ExecutionState, event: ExecutionStarted) -> None:
     state.status = "running"
     state.current_task = event.start_task
     state.context = Context.from_json(event.context)
-    state.started_at = event.at
+    state.started_at = state.runs_since = event.at
     state.metadata = event.metadata
     state.rerun_of = event.rerun_of
     state.parent = event.parent
@@ -144,7 +144,7 @@ def _task_finished(state: ExecutionState, event: TaskFinished) -> None:
 def _task_skipped(state: ExecutionState, event: TaskSkipped) -> None:
     scope = state.scope(event.scope)
     if state.has_ended:
-        _reopen(state)
+        _reopen(state, event.at)
     scope.running.pop(event.task, None)
     scope.wait = None
     scope.visits[event.task] = event.visit
@@ -223,6 +223,7 @@ def _fork_resumed(state: ExecutionState, event: ForkResumed) -> None:
     for opened in fork.scopes.values():
         if opened.outcome is not None and opened.outcome.error is not None:
             opened.outcome = None
+            opened.since, opened.failures = event.at, 0
             last = next(reversed(opened.results), None)
             if last is not None and opened.results[last].error is not None:
                 opened.stopped_task = last
@@ -310,10 +311,18 @@ def _execution_quarantined(state: ExecutionState, _: ExecutionQuarantined) -> No
 
 def _execution_retried(state: ExecutionState, event: ExecutionRetried) -> None:
     state.flow_version = event.flow_version
-    _reopen(state)
+    _reopen(state, event.at)
 
 
-def _reopen(state: ExecutionState) -> None:
+def _reopen(state: ExecutionState, at: float) -> None:
+    ended_for = at - (state.ended_at or at)
+    for _, scope in state.all_scopes():
+        last = next(reversed(scope.results.values()), None)
+        if scope.stopped_task is None and last is not None and last.error is not None:
+            scope.since, scope.failures = at, 0  # what has failed has all its time again
+        else:
+            scope.since += ended_for  # what was stopped has what was left
+    state.runs_since = at
     state.status = "running"
     state.ended_at = state.ending = None
     state.error = state.error_task = state.cancellation = None

@@ -56,6 +56,7 @@ from actors.messages import (
     RunTask,
     ScopeDue,
     SendSignal,
+    SignalSettled,
     SkipTask,
     StartExecution,
     TakeUp,
@@ -72,7 +73,7 @@ from actors.paths import (
 )
 from actors.plan import END, Plan, Signal
 from actors.ports import NotRecordedError
-from actors.recovery import quarantine, recover
+from actors.recovery import given_up, quarantine, recover
 from actors.requests import decide_request
 from actors.routing import UNCONDITIONAL_END, end_scope, follow, go_on
 
@@ -95,7 +96,7 @@ class ExecutionSupervisor(ScopeHolder):
         number = self._host_number
         try:
             if self._plan.timeout is not None:
-                await self._host_for(self._plan.timeout)
+                await self._host_within_time()
             self.is_host_disturbed |= await host(self._lane)
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
             self.send(BugFound(error))
@@ -105,13 +106,12 @@ class ExecutionSupervisor(ScopeHolder):
             else:
                 self.send(HostClosed(number))
 
-    async def _host_for(self, seconds: float) -> None:
+    async def _host_within_time(self) -> None:
         """Run the execution's tasks until its time is over; its end is to follow."""
-        if self.state.ending is not None:
-            return
-        began = self.state.started_at or self._clock.now()
-        lane, left = self._lane, began + seconds - self._clock.now()
-        with anyio.move_on_after(max(0.0, left)) as self._time:
+        lane = self._lane
+        self._time_offset = anyio.current_time() - self._clock.monotonic()
+        with anyio.CancelScope() as self._time:
+            self._set_deadline()
             self.is_host_disturbed |= await host(lane)
         if self._time.cancel_called and not self.state.has_ended:
             self._lane = Lane()
@@ -185,12 +185,13 @@ class ExecutionSupervisor(ScopeHolder):
     def _task_decided(self, message: TaskDecided) -> None:
         run, transition = message.run, message.transition
         if self._routed:
-            self._routed.discard(run.scope)
+            self._routed_back(run)
         if not self._is_current(run):
             return
         state = self.state
         before = () if run.task.construct is None else self._taken(run, message.outcome)
-        if (run.scope or state.status == "cancelling") and self._is_stopping(run):
+        is_plain = not run.scope and state.status != "cancelling" and self._time is None
+        if not is_plain and self._is_stopping(run):
             stopped = (self._stopped(run, "finished"),) if state.status == "cancelling" else ()
             self.record((*before, self._finished(run, message.outcome, None), *stopped))
             return
@@ -203,7 +204,7 @@ class ExecutionSupervisor(ScopeHolder):
 
     def _routing_failed(self, message: RoutingFailed) -> None:
         run = message.run
-        self._routed.discard(run.scope)
+        self._routed_back(run)
         if not self._is_current(run):
             return
         finished = self._finished(run, message.outcome, None)
@@ -297,9 +298,9 @@ class ExecutionSupervisor(ScopeHolder):
         state = self.state
         scope = state.find(message.scope)
         wait = None if scope is None else scope.wait
-        if scope is None or wait is None or wait.due != message.due or self._is_being_cancelled:
+        if scope is None or wait is None or wait.due != message.due:
             return
-        if self._is_over_for(message.scope):
+        if self._is_being_cancelled or self._is_over_for(message.scope):
             return
         if isinstance(wait, WaitStarted):
             run = self._run_of(scope.running[wait.task])
@@ -336,6 +337,10 @@ class ExecutionSupervisor(ScopeHolder):
             if events:
                 self.record(events)
 
+    def _signal_settled(self, message: SignalSettled) -> None:
+        self._offered.pop(message.name, None)
+        self._offer_signal(message.name)
+
     def _time_over(self, _: TimeOver) -> None:
         state = self.state
         if state.has_ended or state.ending is not None or self._is_being_cancelled:
@@ -355,6 +360,8 @@ class ExecutionSupervisor(ScopeHolder):
             self._is_end_stopped = True
             self.stop()
             self._hooks.execution_cancelling(self)
+        else:
+            self._is_grace_over = True
 
     def _host_closed(self, message: HostClosed) -> None:
         if message.number != self._host_number:
@@ -363,7 +370,9 @@ class ExecutionSupervisor(ScopeHolder):
         if not self.is_host_closed:
             self.is_host_closed = True
             if state.status == "cancelling":
-                if state.ending is None or self._is_end_stopped:
+                untold = given_up(self._plan, state, self._clock.now())
+                is_told = not self._is_left_alone or not any(untold)
+                if is_told and (state.ending is None or self._is_end_stopped):
                     self._record_cancelled("stopped")
             elif state.status == "running" and not self._is_left_alone and not state.has_ended:
                 self._record_stray_cancellation()
@@ -413,6 +422,12 @@ class ExecutionSupervisor(ScopeHolder):
         failed = ExecutionFailed(at=self._clock.now(), error=info, task=self.state.current_task)
         self.record((failed,))
 
+    def _routed_back(self, run: RunTask) -> None:
+        self._routed.discard(run.scope)
+        construct = run.task.construct
+        if isinstance(construct, Signal) and self._offered.get(construct.name) == run.scope:
+            self.send(SignalSettled(construct.name))  # handled when what follows is recorded
+
     # What is asked on the way.
 
     def _is_current(self, run: RunTask) -> bool:
@@ -429,6 +444,8 @@ class ExecutionSupervisor(ScopeHolder):
 
     def _is_stopping(self, run: RunTask) -> bool:
         """Whether the task is being stopped, so that nothing follows it."""
+        if self._is_time_over:
+            return True
         if self.state.status == "cancelling" and self._is_being_cancelled:
             return True
         return bool(run.scope) and is_being_stopped(self.state, run.scope)
@@ -492,6 +509,7 @@ class ExecutionSupervisor(ScopeHolder):
         ForkClosed: _fork_closed,
         WakeUp: ScopeHolder.wake_up,
         ScopeDue: _scope_due,
+        SignalSettled: _signal_settled,
         GoOn: _go_on,
         CancelExecution: _operator_request,
         PauseExecution: _operator_request,

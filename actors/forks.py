@@ -220,15 +220,21 @@ def waiting_for_a_place(task: PlannedTask, scope: str, fork: Fork) -> Iterator[s
 
 def fork_ends(plan: Plan, state: ExecutionState) -> Iterator[float]:
     """Return when the time of each task is over that has opened scopes."""
-    for path, scope in state.all_scopes():
-        if scope.fork is None or scope.fork.task not in scope.running:
-            continue
-        started = scope.running[scope.fork.task]
-        task = task_of(plan, state, path, scope.fork.task)
-        if task.timeout is not None:
-            yield started.at + task.timeout
-        if task.deadline is not None:
-            yield scope.since + task.deadline
+    for path, _ in state.all_scopes():
+        yield from scope_ends(plan, state, path)
+
+
+def scope_ends(plan: Plan, state: ExecutionState, path: str) -> Iterator[float]:
+    """Return when the time of the task is over that has opened scopes in the scope *path*."""
+    scope = state.scope(path)
+    if scope.fork is None or scope.fork.task not in scope.running:
+        return
+    started = scope.running[scope.fork.task]
+    task = task_of(plan, state, path, scope.fork.task)
+    if task.timeout is not None:
+        yield started.at + task.timeout
+    if task.deadline is not None:
+        yield scope.since + task.deadline
 
 
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -21,11 +21,14 @@ from actors.events import (
     ExecutionParked,
     ExecutionQuarantined,
     ExecutionResumed,
+    ExecutionRetried,
     ForkResumed,
     JoinReached,
     ScopeFinished,
+    ScopeStarted,
     ScopeStopped,
     SignalReceived,
+    TaskSkipped,
     TaskStarted,
     WaitStarted,
 )
@@ -90,11 +93,14 @@ class ScopeHolder(RecordingActor):
         "_hooks",
         "_host_number",
         "_is_end_stopped",
+        "_is_grace_over",
         "_is_retired",
         "_lane",
+        "_offered",
         "_plan",
         "_routed",
         "_time",
+        "_time_offset",
         "_unopened",
         "_waits",
         "is_host_closed",
@@ -129,13 +135,16 @@ class ScopeHolder(RecordingActor):
             execution_id, plan, self, router, clock, grace
         )
         self._forks: dict[str, ForkActor] = {}  # by the path of their task
+        self._time: anyio.CancelScope | None = None  # what the flow's timeout ends
+        self._time_offset = 0.0  # of the event loop's time to the monotonic clock
         self._unopened: set[str] = set()  # of those, which are to be opened again after a recovery
         self._routed: set[str] = set()  # scopes whose wait is over, and whose router is being asked
-        self._time: anyio.CancelScope | None = None  # what the flow's timeout ends
+        self._offered: dict[str, str] = {}  # the scope that is about to take it, by signal
         self._waits: Waits | None = None  # made when something waits
         self._cancel_requested = 0.0  # on the monotonic clock
         self._host_number = 1
         self._is_end_stopped = False  # of an execution that was being cancelled
+        self._is_grace_over = False  # before there was a `finally` that it could have bounded
         self._is_retired = False
 
     @property
@@ -179,6 +188,12 @@ class ScopeHolder(RecordingActor):
         """Whether what stops now goes on later: nothing is to be recorded about it."""
         return self._is_retired or self._hooks.is_closing
 
+    @property
+    def _is_time_over(self) -> bool:
+        """Whether all that runs is being stopped because the flow's time is over."""
+        time = self._time
+        return time is not None and self.state.ending is None and time.cancel_called
+
     def never_began(self) -> None:
         """Stop: the start could not be recorded."""
         self.stop()
@@ -195,8 +210,7 @@ class ScopeHolder(RecordingActor):
         if state.has_ended or self._is_left_alone or self.is_host_closed or not state.seq:
             return
         if state.ending is not None and not state.is_ending_busy and not self._is_being_cancelled:
-            at = self._clock.now()
-            self.record(go_on_ending(self._plan, state, self.execution_id, at))
+            self._go_on_ending()
             return
         if state.status == "paused":
             self._hooks.execution_idle(self._supervisor)
@@ -210,6 +224,15 @@ class ScopeHolder(RecordingActor):
                 self._hooks.execution_parked(self._supervisor, due)
             else:
                 self.record((ExecutionParked(at=self._clock.now(), due=due),))
+
+    def _go_on_ending(self) -> None:
+        following = go_on_ending(self._plan, self.state, self.execution_id, self._clock.now())
+        is_closing = following[0] == ScopeStarted(at=following[0].at, scope=FINALLY)
+        if is_closing and self._is_grace_over and self.state.status == "cancelling":
+            self._hooks.execution_cancelling(
+                self._supervisor
+            )  # compensation has used the first one up
+        self.record(following)
 
     def _may_be_parked(self) -> bool:
         """Whether the execution waits, nothing of it has yet to be taken up, and nobody asks."""
@@ -225,9 +248,8 @@ class ScopeHolder(RecordingActor):
     def _earliest_due(self) -> float | None:
         """Return when something has to happen at the latest; None if never."""
         state = self.state
-        dues = [] if self._waits is None else [self._waits.next_due(state)]
-        if self._plan.timeout is not None and state.ending is None:
-            dues.append(state.started_at + self._plan.timeout)
+        dues: list[float | None] = [] if self._waits is None else [self._waits.next_due(state)]
+        dues.append(self._time_end())
         dues += fork_ends(self._plan, state)
         return min((due for due in dues if due is not None), default=None)
 
@@ -237,6 +259,23 @@ class ScopeHolder(RecordingActor):
             for due, scope in self._waits.take_due(self.state, self._clock.now()):
                 self.send(ScopeDue(scope, due))
             self._set_timer(self._waits)
+
+    def _set_deadline(self) -> None:
+        """Have the tasks stopped when the flow's time is over, up to where its end begins."""
+        state, end = self.state, self._time_end()
+        if self._time is None:
+            return
+        if end is None or state.has_ended:
+            self._time.deadline = math.inf
+        else:
+            left = max(0.0, end - self._clock.now()) if state.seq else self._plan.timeout or 0.0
+            self._time.deadline = self._clock.monotonic() + self._time_offset + left
+
+    def _time_end(self) -> float | None:
+        """Return when the flow's time is over; None if it has no limit, or its end has begun."""
+        if self._plan.timeout is None or self.state.ending is not None:
+            return None
+        return self.state.runs_since + self._plan.timeout
 
     # Acting on what is recorded: tasks.
 
@@ -295,8 +334,11 @@ class ScopeHolder(RecordingActor):
         signals, state = self.state.signals.get(name), self.state
         if not signals or self._waits is None or self._is_being_cancelled:
             return
+        if name in self._offered:
+            return  # the oldest one is not taken yet: it would be given twice
         wait = self._waits.take_listener(state, name)
         if wait is not None:
+            self._offered[name] = wait.scope
             run = self._run_of(state.scope(wait.scope).running[wait.task])
             self._route(run, Outcome("success", self._clock.now() - run.began, signals[0]))
 
@@ -356,9 +398,11 @@ class ScopeHolder(RecordingActor):
             if fork is not None and not fork.is_joined:
                 self._fill(around, actor, fork)
 
+    def _reopened(self, _: ExecutionRetried | TaskSkipped) -> None:
+        self._set_deadline()
+
     def _ending_started(self, _: EndingStarted) -> None:
-        if self._time is not None and not self._time.cancel_called:
-            self._time.deadline = math.inf  # the end is not bounded by the flow's timeout
+        self._set_deadline()
         if self.state.status == "cancelling" and not self.is_host_closed:
             self._host_again()  # it was given up: something on it has not stopped
 
@@ -387,6 +431,10 @@ class ScopeHolder(RecordingActor):
         if state.has_ended or state.status == "quarantined":
             return
         self._listen()
+        if state.status == "cancelling":
+            self._is_grace_over = FINALLY not in state.scopes
+            if not self._is_grace_over:
+                self._hooks.execution_cancelling(self._supervisor)
         for path in (ROOT, COMPENSATION, FINALLY):
             scope = state.find(path)
             if scope is not None:
@@ -434,6 +482,8 @@ class ScopeHolder(RecordingActor):
         ScopeStopped: _scope_stopped,
         JoinReached: _join_reached,
         ExecutionResumed: _resumed,
+        ExecutionRetried: _reopened,
+        TaskSkipped: _reopened,
         ExecutionParked: _parked,
         ExecutionQuarantined: _quarantine,
         CancelRequested: _stop,

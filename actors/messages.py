@@ -244,6 +244,16 @@ class GoOn(Message, frozen=True):
     scope: str
 
 
+class SignalSettled(Message, frozen=True):
+    """To the supervisor, from itself: the task that was given a signal has taken it, or will not.
+
+    Attributes:
+        name: the signal's name.
+    """
+
+    name: str
+
+
 class ScopeDue(Message, frozen=True):
     """To the supervisor, from itself: what a scope waits for is due.
 
@@ -300,6 +310,7 @@ SupervisorMessage = (
     | TakeUp
     | GoOn
     | ScopeDue
+    | SignalSettled
     | TimeOver
     | OperatorRequest
     | GraceEnded

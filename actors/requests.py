@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from actors.allowing import check_status
 from actors.bodies import NoSuchBodyError, body_of
-from actors.ending import execution_values
+from actors.ending import conclude, execution_values
 from actors.events import (
     CancelRequested,
     Event,
@@ -107,7 +109,10 @@ def _retry(
     if COMPENSATION in state.scopes:
         msg = "has compensated its finished tasks, so it cannot go on; rerun it instead"
         raise NotAllowedError(msg)
-    following = go_on(plan, state, ROOT, execution_values(plan, execution_id), at)
+    if state.status == "failed" and state.ending is not None and state.ending.status == "completed":
+        following = conclude(plan, state, replace(state.ending, at=at))  # only its end has failed
+    else:
+        following = go_on(plan, state, ROOT, execution_values(plan, execution_id), at)
     for event in following:
         if isinstance(event, TaskStarted) and event.task not in plan.tasks:
             raise _no_such_task(plan, event.task)

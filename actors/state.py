@@ -159,6 +159,7 @@ class ExecutionState(ScopeState):
 
     Attributes:
         seq: how many events made this state.
+        runs_since: when it was started, or was last retried or otherwise had go on after its end.
         interruptions: how many attempts ended because the server did.
         metadata: what the execution can be looked up by.
         rerun_of: the execution that this one repeats.
@@ -180,6 +181,7 @@ class ExecutionState(ScopeState):
     status: ExecutionStatus = "pending"
     seq: int = 0
     started_at: float = 0.0
+    runs_since: float = 0.0
     ended_at: float | None = None
     interruptions: int = 0
     metadata: dict[str, Scalar] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import anyio
@@ -14,7 +15,10 @@ from actors.actor import Reply
 from actors.events import Event, ExecutionParked, ExecutionStarted
 from actors.evolving import fold
 from actors.execution import ExecutionSupervisor
+from actors.messages import CancelExecution, NotAllowedError
+from actors.paths import task_path
 from actors.plan import Plan
+from actors.recovery import given_up
 from actors.state import ExecutionState
 from flowmgr.errors import (
     EngineClosedError,
@@ -26,6 +30,7 @@ from flowmgr.errors import (
 from flowmgr.flows import Flows
 from flowmgr.journal.store import EVERYTHING, Store, Unfinished
 from flowmgr.live import LiveExecutions, recorded
+from flowmgr.subflows import child_key
 from flowmgr.timers import Timers
 
 logger = logging.getLogger(__name__)
@@ -80,6 +85,7 @@ class Recovery:
         self._flows = flows
         self._live = live
         self._loading: dict[str, anyio.Event] = {}
+        self._parents: list[str] = []  # to be taken up once their sub-flows are stopped
 
     async def load(self, execution_id: str) -> ExecutionSupervisor:
         """Return the supervisor of an execution: the live one, or one made from the journal.
@@ -103,7 +109,9 @@ class Recovery:
             events = await self._store.read_events(execution_id, 0, EVERYTHING)
             if not events:
                 raise ExecutionNotFoundError(execution_id)
-            supervisor, reply = await self._adopt(execution_id, events)
+            plan, state = await self._plan_and_state(execution_id, events)
+            await self._stop_children(execution_id, plan, state)
+            supervisor, reply = self._live.adopt(execution_id, plan, state)
         finally:
             self._loading.pop(execution_id).set()
         await recorded(reply)
@@ -179,7 +187,9 @@ class Recovery:
         self, execution_ids: Iterable[str], quarantined_after: int | None = None
     ) -> None:
         wanted = [each for each in execution_ids if self._is_left(each)]
-        for reply in await self.take_up(wanted, quarantined_after):
+        replies = await self.take_up(wanted, quarantined_after)
+        await self._bring_back_parents()
+        for reply in replies:
             try:
                 await recorded(reply)
             except JournalError:
@@ -190,6 +200,45 @@ class Recovery:
                 self.progress.recovered += 1
             else:
                 self.progress.quarantined += 1
+
+    async def _bring_back_parents(self) -> None:
+        """Bring back the executions that were left out because sub-flows are to be stopped."""
+        while self._parents:
+            execution_id = self._parents.pop()
+            try:
+                await self.load(execution_id)
+            except (EngineClosedError, JournalError):
+                raise
+            except Exception:
+                logger.exception("execution %s cannot go on", execution_id)
+            self.progress.recovered += 1
+
+    async def _stop_children(self, execution_id: str, plan: Plan, state: ExecutionState) -> None:
+        """Cancel the sub-flows that the last run of the engine has not told before it ended.
+
+        When this returns that is recorded, so their parent may forget them.
+        """
+        for started in given_up(plan, state, self._timers.now()):
+            path = task_path(started.scope, started.task)
+            key = child_key(path, started.visit, started.attempt)
+            found = await self._store.find_start(execution_id, key, 0.0)
+            if found is not None:
+                await self._stop_child(found[0], execution_id)
+
+    async def _stop_child(self, execution_id: str, parent: str) -> None:
+        request = partial(
+            CancelExecution, by="flowmgr", reason=f"execution {parent} has stopped its task"
+        )
+        with self._live.asking(execution_id):
+            try:
+                supervisor = await self.load(execution_id)
+                await self._live.ask(supervisor, lambda reply: request(reply=reply))
+            except NotAllowedError:
+                return  # it has ended by itself
+            except (EngineClosedError, JournalError):
+                raise
+            except FlowmgrError as error:
+                logger.error("execution %s goes on: %s", execution_id, error)  # noqa: TRY400
 
     async def take_up(
         self,
@@ -259,7 +308,11 @@ class Recovery:
             self.progress.quarantined += 1
             return None
         try:
-            _, reply = await self._adopt(execution_id, history, quarantined_after)
+            plan, state = await self._plan_and_state(execution_id, history)
+            if quarantined_after is None and any(given_up(plan, state, self._timers.now())):
+                self._parents.append(execution_id)  # which waits for others: not among these
+                return None
+            _, reply = self._live.adopt(execution_id, plan, state, quarantined_after)
         except (EngineClosedError, JournalError):
             raise
         except FlowmgrError as error:
@@ -271,12 +324,6 @@ class Recovery:
             self.progress.stranded[execution_id] = f"a bug in flowmgr: {type(error).__name__}"
             return None
         return reply
-
-    async def _adopt(
-        self, execution_id: str, events: Sequence[Event], quarantined_after: int | None = None
-    ) -> tuple[ExecutionSupervisor, Reply[bool]]:
-        plan, state = await self._plan_and_state(execution_id, events)
-        return self._live.adopt(execution_id, plan, state, quarantined_after)
 
     async def _plan_and_state(
         self, execution_id: str, events: Sequence[Event]

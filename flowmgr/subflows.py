@@ -54,6 +54,11 @@ class Children(Protocol):
         """Cancel an execution."""
 
 
+def child_key(path: str, visit: int, attempt: int) -> str:
+    """Return the key under which an attempt of the task *path* has started its execution."""
+    return f"{path}/{visit}/{attempt}"
+
+
 class SubflowRunner:
     """Runs a flow as an execution of its own, linked to the one that the task belongs to."""
 
@@ -82,7 +87,7 @@ class SubflowRunner:
             context={} if attempt.arguments is msgspec.UNSET else attempt.arguments,
             parent=attempt.execution_id,
             parent_task=path,
-            key=f"{path}/{attempt.visit}/{attempt.number}",
+            key=child_key(path, attempt.visit, attempt.number),
         )
         try:
             with anyio.CancelScope(shield=True):  # or it could be started without anybody knowing

@@ -36,7 +36,7 @@ class Timers:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._now = clock.now
+        self.now = clock.now
         self._entries: dict[str, _Entry] = {}
         self._heap: list[_Entry] = []  # those, and some that were replaced or cleared since
         self._sleeps_until = float("-inf")
@@ -92,7 +92,7 @@ class Timers:
 
     def _take_due(self) -> list[str]:
         """Return what is due, the longest due first, up to a chunk; it is not set any more."""
-        heap, entries, now = self._heap, self._entries, self._now()
+        heap, entries, now = self._heap, self._entries, self.now()
         due: list[str] = []
         while heap and heap[0][0] <= now and len(due) < CHUNK:
             entry = heapq.heappop(heap)
@@ -111,7 +111,7 @@ class Timers:
         self._sleeps_until = earliest
         try:
             if heap:
-                pause = min(max(earliest - self._now(), SHORTEST), LOOK_AGAIN)
+                pause = min(max(earliest - self.now(), SHORTEST), LOOK_AGAIN)
                 with anyio.move_on_after(pause):
                     await self._set_earlier.wait()
             else:
