@@ -1,41 +1,72 @@
 """Runs many random flows: `python -m tests.fuzz --flows N [--seed S] [--replay FILE]`."""
 
 import argparse
+import collections
 import json
 import sys
 import time
-import zlib
 from pathlib import Path
 
-import hypothesis
-from hypothesis import HealthCheck, given, settings
-
 from tests.fuzz.harness import BACKENDS, check, shown
-from tests.fuzz.story import stories
+from tests.fuzz.shrinking import shrink
+from tests.fuzz.story import random_story
+
+SHOWN = 8
+"""Kinds of violations that are shrunk and shown."""
 
 
-class ViolationError(Exception):
-    """The engine has done something else than the model."""
+def kind_of(problems):
+    """What kind of thing is wrong: that of the first sentence."""
+    return problems[0].split(":")[0].split("/")[0]
 
 
-class Campaign:
-    """Runs stories, and counts."""
+def backend_of(number):
+    return list(BACKENDS)[number % len(BACKENDS)]
 
-    def __init__(self):
-        self.flows = self.compared = 0
-        self.failing = None
 
-    def run(self, story):
-        # By the story, so that a story that is run again is run on the same backend.
-        backend = list(BACKENDS)[zlib.crc32(shown(story).encode()) % len(BACKENDS)]
-        self.flows += 1
-        if self.flows % 1000 == 0:
-            print(f"{self.flows:,} flows", file=sys.stderr, flush=True)
+def smallest(story, backend, kind):
+    """The smallest story that the same is wrong with, and what."""
+
+    def is_wrong(smaller):
+        try:
+            problems, _ = check(smaller, backend)
+        except Exception:  # it is no valid story any more
+            return False
+        return bool(problems) and kind_of(problems) == kind
+
+    story = shrink(story, is_wrong)
+    return story, check(story, backend)[0]
+
+
+def fuzz(flows, seed):
+    """Run the stories with the numbers from *seed* x 1,000,000 on; return whether one is wrong."""
+    first, began = seed * 1_000_000, time.monotonic()
+    compared, wrong = 0, collections.Counter()
+    for number in range(first, first + flows):
+        story, backend = random_story(number), backend_of(number)
         problems, is_compared = check(story, backend)
-        self.compared += is_compared
+        compared += is_compared
         if problems:
-            self.failing = story, problems
-            raise ViolationError(problems[0].split(":")[0])
+            kind = kind_of(problems)
+            wrong[kind] += 1
+            if wrong[kind] == 1 and len(wrong) <= SHOWN:
+                report(number, *smallest(story, backend, kind), backend)
+        if (number - first) % 1000 == 999:
+            print(f"{number - first + 1:,} flows", file=sys.stderr, flush=True)
+    print(
+        f"{flows:,} flows (seed {seed}) in {time.monotonic() - began:.0f} s: "
+        f"{compared:,} compared with the model, {flows - compared:,} checked by their history "
+        f"alone; {wrong.total()} violations {dict(wrong) or ''}"
+    )
+    return bool(wrong)
+
+
+def report(number, story, problems, backend):
+    """Show a story that is wrong, and how to run it again."""
+    path = Path(f"fuzz-{number}.json")
+    path.write_text(shown(story))
+    print(f"flow {number} on {backend}, made smaller:", json.dumps(story), *problems, sep="\n")
+    print(f"replay it with: python -m tests.fuzz --replay {path}\n", flush=True)
 
 
 def replay(path):
@@ -43,43 +74,9 @@ def replay(path):
     is_wrong = False
     for backend in BACKENDS:
         problems, _ = check(story, backend)
-        print("\n".join([f"{backend}:", *problems]))
+        print("\n".join([f"{backend}:", *(problems or ["as the model says"])]))
         is_wrong = is_wrong or bool(problems)
     return is_wrong
-
-
-def fuzz(flows, seed):
-    campaign = Campaign()
-
-    @hypothesis.seed(seed)
-    @settings(
-        max_examples=flows,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )
-    @given(stories())
-    def run(story):
-        campaign.run(story)
-
-    began = time.monotonic()
-    try:
-        run()
-    except ViolationError:
-        story, problems = campaign.failing
-        path = Path(f"fuzz-{seed}.json")
-        path.write_text(shown(story))
-        print(json.dumps(story), *problems, sep="\n")
-        print(f"replay it with: python -m tests.fuzz --replay {path}")
-    seconds = time.monotonic() - began
-    print(
-        f"{campaign.flows:,} flows in {seconds:.0f} s (seed {seed}): "
-        f"{campaign.compared:,} compared with the model, "
-        f"{campaign.flows - campaign.compared:,} checked by their history alone; "
-        f"{'a violation' if campaign.failing else 'no violation'}"
-    )
-    return campaign.failing is not None
 
 
 def main():
@@ -87,9 +84,10 @@ def main():
     parser.add_argument("--flows", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--replay", metavar="FILE")
-    given_ = parser.parse_args()
-    is_wrong = replay(given_.replay) if given_.replay else fuzz(given_.flows, given_.seed)
-    raise SystemExit(int(is_wrong))
+    options = parser.parse_args()
+    if options.replay:
+        raise SystemExit(replay(options.replay))
+    raise SystemExit(fuzz(options.flows, options.seed))
 
 
 if __name__ == "__main__":

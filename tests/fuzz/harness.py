@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import json
+import signal
 from unittest import mock
 
 import anyio
@@ -11,6 +12,7 @@ import anyio
 from actors.context import Context
 from actors.events import (
     TERMINAL,
+    ForkResumed,
     ScopeFinished,
     ScopeStarted,
     ScopeStopped,
@@ -33,14 +35,41 @@ from tests.support.virtual_time import (
 PATIENCE = 1e5
 """Seconds of virtual time after which an execution that has not ended never will."""
 
+START = 1000.0
+"""When executions start: 0 would be 1970."""
+
 LATE = 0.1
 """Seconds that something may be late: timers wait a little longer than they have to."""
+
+MOST_AT_ONCE = 20_000
+"""How often an engine may ask for the time before it has to pass."""
+
+STUCK_SECONDS = 3.0
+"""Seconds of real time after which a story is stuck: it takes some hundredths of one."""
 
 BACKENDS = {"asyncio": asyncio_in_virtual_time, "trio": trio_in_virtual_time}
 
 
 class CrashError(Exception):
     """Ends an engine without giving what runs in it any time."""
+
+
+class StuckError(BaseException):
+    """A story takes real time."""
+
+
+class StoryClock(LoopClock):
+    """The loop's time, which must not be asked for ever without passing."""
+
+    def __init__(self):
+        self._seen = collections.Counter()
+
+    def now(self):
+        now = anyio.current_time()
+        self._seen[now] += 1
+        if self._seen[now] > MOST_AT_ONCE:
+            raise StuckError(f"at {now}")
+        return now
 
 
 class Stage:
@@ -53,6 +82,7 @@ class Stage:
         self._story = story
         self._on = collections.Counter()
         self._interrupted = collections.Counter()
+        self._clean_ups = []
         self.activity = activity("act")(self._act)
 
     @property
@@ -62,6 +92,8 @@ class Stage:
     def crash(self):
         self.is_crashing = True
         self._interrupted.update(+self._on)
+        for clean_up in self._clean_ups:
+            clean_up.cancel()
 
     async def _act(self, context: Context):
         script, at, visit, attempt = (
@@ -79,7 +111,8 @@ class Stage:
             await anyio.sleep(delay)
         except anyio.get_cancelled_exc_class():
             if step["lingers"] and not self.is_crashing:
-                with anyio.CancelScope(shield=True):
+                with anyio.CancelScope(shield=True) as clean_up:
+                    self._clean_ups.append(clean_up)
                     await anyio.sleep(step["lingers"])
             raise
         finally:
@@ -103,6 +136,7 @@ class Found:
 
 async def perform(story):
     """Run a story on engines that follow each other on the same journal."""
+    await anyio.sleep(START)
     stage, journal, began = Stage(story), MemoryJournal(10), anyio.current_time()
     calls = _calls(story["done"])
     execution_id, found = None, None
@@ -112,7 +146,7 @@ async def perform(story):
             with contextlib.suppress(CrashError):
                 settings = Settings(grace=GRACE)
                 async with open_engine(
-                    settings, activities=[stage.activity], clock=LoopClock()
+                    settings, activities=[stage.activity], clock=StoryClock()
                 ) as engine:
                     engine.forgive = _say_nothing
                     if execution_id is None:
@@ -168,7 +202,11 @@ def _broken(events):
         problems.append("not exactly one terminal event, as the last one")
     if getattr(getattr(events[-1], "error", None), "type", "") == "InternalError":
         problems.append(f"a bug: {events[-1].error.message}")
-    open_scopes = set()
+    return problems + _left_open(events) + _started_in_stopped(events)
+
+
+def _left_open(events):
+    problems, open_scopes = [], set()
     for event in events:
         if isinstance(event, ScopeStarted) and is_opened_by_a_task(event.scope):
             if event.scope in open_scopes:
@@ -180,6 +218,22 @@ def _broken(events):
             path = task_path(event.scope, event.task)
             left = [scope for scope in open_scopes if opener(scope) == path]
             problems += [f"scope {scope} is open behind its task" for scope in left]
+    return problems
+
+
+def _started_in_stopped(events):
+    problems, stopped = [], set()
+    for event in events:
+        if isinstance(event, ScopeStopped):
+            stopped.add(event.scope)
+        elif isinstance(event, ScopeStarted):
+            stopped.discard(event.scope)
+        elif isinstance(event, ForkResumed):
+            path = task_path(event.scope, event.task)
+            stopped -= {scope for scope in stopped if opener(scope) == path}
+        elif isinstance(event, TaskStarted):
+            around = [scope for scope in stopped if f"{event.scope}/".startswith(f"{scope}/")]
+            problems += [f"a task starts in a stopped scope: {scope}" for scope in around]
     return problems
 
 
@@ -196,17 +250,22 @@ def seen(found):
             for name, outcome in execution.task_results.items()
         ],
         finished=[
-            (event.at - began, event.scope, event.task, event.visit, event.outcome.error is None)
+            (event.at - began, event.scope, _name(event), event.visit, event.outcome.error is None)
             for event in events
             if isinstance(event, TaskFinished)
         ],
         compensated=[
-            event.task
+            _name(event)
             for event in events
             if isinstance(event, TaskStarted) and event.scope == COMPENSATION and event.attempt == 1
         ],
         ended_at=events[-1].at - began,
     )
+
+
+def _name(event):
+    """The name of a task; of a compensation without what makes it unique."""
+    return event.task.split("#")[0]
 
 
 def differences(found, expected):
@@ -238,7 +297,7 @@ def differences(found, expected):
 
 
 def check(story, backend):
-    """Run a story both ways.
+    """Run a story both ways; only in the main thread.
 
     Returns:
         What is wrong, in sentences; and whether the model had something to say.
@@ -248,11 +307,27 @@ def check(story, backend):
     except AmbiguousError:
         expected = None
     name, options = BACKENDS[backend]()
-    found = anyio.run(perform, story, backend=name, backend_options=options)
+    before = signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, STUCK_SECONDS)
+    try:
+        found = anyio.run(perform, story, backend=name, backend_options=options)
+    except FlowmgrError:
+        raise  # the story is no valid one
+    except (StuckError, BaseExceptionGroup, RuntimeError) as error:
+        return [f"stuck or broken: {error!r}"], expected is not None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
     problems = found.problems
-    if expected is not None and found.execution.has_ended:
+    if not found.execution.has_ended:
+        problems = [*problems, f"has not ended: {found.execution.status}"]
+    elif expected is not None:
         problems = problems + differences(seen(found), expected)
     return problems, expected is not None
+
+
+def _stop(_, __):
+    raise StuckError
 
 
 def shown(story):

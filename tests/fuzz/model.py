@@ -39,6 +39,7 @@ class Finished(NamedTuple):
 
 class Undo(NamedTuple):
     at: float
+    path: str
     name: str
     task: dict
     context: dict
@@ -121,7 +122,8 @@ class Model:
         self.story, self.flow = story, story["flow"]
         self.cancel = done.get("cancel", NEVER)
         self.crashes = done.get("crashes", [])
-        self.pause = done.get("pause", [NEVER, NEVER])
+        since, until = done.get("pause", [NEVER, NEVER])
+        self.pause = [since, min(until, self.cancel)]  # what is cancelled is not paused any more
         self.finished, self.undo = [], []
         self.instants = {(): 0.0} | {
             (kind, at): at for kind in ("crashes", "pause") for at in done.get(kind, [])
@@ -136,6 +138,9 @@ class Model:
         for one, other in itertools.pairwise(instants):
             if other - one < APART:
                 raise AmbiguousError(one)
+        for one, other in itertools.pairwise(sorted(self.undo, key=lambda each: each.at)):
+            if other.at - one.at < APART and other.path != one.path:
+                raise AmbiguousError("two are to be compensated that have finished at once")
         if any(self.pause[0] < crash < self.pause[1] for crash in self.crashes):
             raise AmbiguousError("a paused execution is not looked at before somebody asks for it")
 
@@ -219,11 +224,13 @@ class Model:
         self.finished.append(Finished(now, scope.path, name, visit, not outcome.error))
         if "compensate" in task and not outcome.error:
             undone = f"{scope.path}/{name}" + (f"/{visit}" if visit > 1 else "")
-            self.undo.append(Undo(now, undone, task, dict(context), outcome))
+            self.undo.append(Undo(now, scope.path, undone, task, dict(context), outcome))
         try:
             target = self.target(scope, outcome)
         except LookupError:
-            scope.outcome = expression_error()
+            # An attempt that may not be repeated has failed by that, whatever its conditions say.
+            is_interrupted = outcome.error is not None and outcome.error[0] == "Interrupted"
+            scope.outcome = outcome if is_interrupted else expression_error()
         else:
             if target == "end":
                 scope.outcome = outcome
@@ -390,8 +397,12 @@ class Model:
         joined, runs = self.decided(scopes, names, task, now, rules)
         end = min(joined, limit, cut)
         left = end
+        if joined in self.crashes and len(runs) > 1:
+            raise AmbiguousError("it is decided when others are interrupted")
         for name, begin, last in runs:
-            if begin < end:
+            if begin == end < last and end == joined:
+                raise AmbiguousError("it is decided when another scope begins")
+            if begin < end or last <= end:
                 left = max(left, self.go(scopes[name], begin, NEVER if last <= end else end))
         if left >= cut:
             return None, left
@@ -417,6 +428,8 @@ class Model:
             (name for name in names if name not in done), key=lambda n: not scopes[n].visits
         )
         succeeded, failed, running, runs = len(done), 0, [], []
+        if not queue or (needed is not None and succeeded >= needed):
+            return now, []
         marks = len(self.finished), len(self.undo)
         instants = dict(self.instants)
 
