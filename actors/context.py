@@ -46,7 +46,7 @@ class Context(Mapping[str, Any]):
         Raises:
             msgspec.DecodeError: *data* is not JSON; its subclass ValidationError: not an object.
         """
-        return cls.of(_decode_object(data))
+        return cls.of(decode_fields(data))
 
     def extended(self, key: str, data: msgspec.Raw) -> Context:
         """Return a context that has *data* (JSON) under *key* as well; this one stays as it is."""
@@ -55,6 +55,17 @@ class Context(Mapping[str, Any]):
             return Context.of({**self.raw(), key: data})
         log.append(key, data)
         return Context(log, size + 1)
+
+    def behind(self, task: str, result: msgspec.Raw, *, is_merged: bool) -> Context:
+        """Return the context as it is behind a task; what it is made of is not shared.
+
+        Args:
+            task: the task's name.
+            result: its result.
+            is_merged: whether the result's fields are put into the context, each by itself.
+        """
+        fields = decode_fields(result) if is_merged else {}
+        return Context.of({**self.raw(), **fields, f"{task}_result": result})
 
     def copy(self) -> Context:
         """Return an equal context whose decoded values are not shared with this one."""
@@ -130,4 +141,5 @@ class _Log:
         entries.append((key, data))
 
 
-_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""Reads a JSON object, and leaves its values as they are."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from actors.context import Context
+from actors.context import Context, decode_fields
 from actors.events import (
     AttemptFailed,
     AttemptInterrupted,
@@ -131,7 +131,7 @@ def _task_finished(state: ExecutionState, event: TaskFinished) -> None:
     else:
         state.has_failures = True
     if event.is_merged:
-        for key, value in _decode_fields(outcome.data).items():
+        for key, value in decode_fields(outcome.data).items():
             scope.context = scope.context.extended(key, value)
     _keep_outcome(scope, task, outcome)
     if event.is_compensable:
@@ -373,7 +373,6 @@ def _end(state: ExecutionState, at: float) -> None:
         scope.running.clear()
 
 
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 _EVOLVERS: dict[type[Event], Callable[[ExecutionState, Any], None]] = {

@@ -125,7 +125,8 @@ def _failed(
     plan: Plan, state: ExecutionState, task: PlannedTask, started: TaskStarted, at: float
 ) -> TaskFinished:
     outcome = Outcome("failure", 0.0, error=INTERRUPTED)
-    context = state.scope(started.scope).context
+    before = state.scope(started.scope).context
+    context = before.behind(started.task, outcome.data, is_merged=False)
     about = {"name": task.name, "visit": started.visit, "attempt": started.attempt}
 
     def values() -> Values:

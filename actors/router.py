@@ -6,6 +6,7 @@ import random
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.actor import Actor
 from actors.dispatcher import Dispatcher
@@ -59,13 +60,20 @@ class RouterActor(Actor[ApplyConditions]):
             if due is not None:
                 self._supervisor.send(AttemptToRepeat(run, outcome, due))
                 return
-        values = partial(values_of, self.plan, self._execution_id, run, outcome)
+        values = partial(self._values_behind, run, outcome)
         try:
             transition = decide(task, outcome, values)
         except ExpressionError as error:
             self._supervisor.send(RoutingFailed(run, outcome, expression_error(error)))
         else:
             self._supervisor.send(TaskDecided(run, outcome, transition))
+
+    def _values_behind(self, run: RunTask, outcome: Outcome) -> Values:
+        """Return what conditions can speak of: the task's result is in the context already."""
+        is_merged = run.task.merges and outcome.error is None
+        context = run.context.behind(run.task.name, outcome.data, is_merged=is_merged)
+        behind = replace(run, context=context)
+        return values_of(self.plan, self._execution_id, behind, outcome)
 
     def _shaped(self, run: RunTask, outcome: Outcome) -> Outcome:
         """Return the outcome with the result that the task's ``output`` makes of it."""

@@ -1,0 +1,84 @@
+"""Flows that the engine did not run as the language says when it was first compared."""
+
+import itertools
+
+import pytest
+
+from tests.fuzz.harness import BACKENDS, check
+
+pytestmark = pytest.mark.parametrize("backend", BACKENDS)
+
+OK = {"delay": 1, "lingers": 0, "returns": 1}
+BAD = {"delay": 1, "lingers": 0, "raises": "Boom"}
+RETRY = {"maximum_attempts": 2, "initial_interval": 100.25}
+
+
+def act(name, at="", **fields):
+    """A task that runs an activity of the script."""
+    arguments = {
+        "script": name,
+        "at": at,
+        "visit": "${task.visit}",
+        "attempt": "${task.attempt}",
+    }
+    return {
+        "name": name,
+        "kind": "activity",
+        "activity": "act",
+        "arguments": arguments,
+        **fields,
+    }
+
+
+def undo(name, at="~"):
+    task = act(f"undo_{name}", at)
+    return {"activity": "act", "arguments": task["arguments"]}
+
+
+def body(*tasks, conditions=(), **fields):
+    """Tasks one after the other as long as they succeed, or as the conditions say."""
+    names = [task["name"] for task in tasks]
+    chain = [
+        {"source_task": source, "target_task_success": target}
+        for source, target in itertools.pairwise(names)
+    ]
+    return {
+        "start_task": names[0],
+        "tasks": list(tasks),
+        "conditions": list(conditions) or chain,
+        **fields,
+    }
+
+
+def parallel(name, *branches, join="all", on_failure="cancel", **fields):
+    named = {f"b{n}": branch for n, branch in enumerate(branches)}
+    made = {"branches": named, "join": join, "on_failure": on_failure}
+    return {"name": name, "kind": "parallel", **made, **fields}
+
+
+def each(name, count, do, on_failure="cancel", **fields):
+    made = {"items": list(range(count)), "as": f"i{name}", "do": do, "on_failure": on_failure}
+    return {"name": name, "kind": "map", "tolerated_failures": 0, **made, **fields}
+
+
+def problems_of(backend, flow, script=None, **done):
+    flow = {"id": "story", "name": "story", **flow}
+    script = {name: steps if isinstance(steps, list) else [steps] for name, steps in script.items()}
+    problems, is_compared = check(
+        {"flow": flow, "context": {}, "script": script, "done": done}, backend
+    )
+    assert is_compared
+    return problems
+
+
+def test_the_conditions_of_a_task_see_what_it_has_put_into_the_context(backend):
+    flow = body(
+        {"name": "t1", "kind": "set", "values": {"y": 2}},
+        act("t2"),
+        act("t3"),
+        conditions=[
+            {"source_task": "t1", "when": "context.y == 2", "target_task_success": "t2"},
+            {"source_task": "t1", "target_task_success": "t3"},
+        ],
+    )
+    assert problems_of(backend, flow, {"t2": OK, "t3": OK}) == []
