@@ -135,10 +135,16 @@ def _task_finished(state: ExecutionState, event: TaskFinished) -> None:
             scope.context = scope.context.extended(key, value)
     _keep_outcome(scope, task, outcome)
     if event.is_compensable:
-        name = task_path(event.scope, task) + (f"/{event.visit}" if event.visit > 1 else "")
+        name = _compensation_name(state, event)
         state.compensable[name] = Compensable(name, event.scope, task, scope.context, outcome)
     if event.transition is not None:
         _lead_on(scope, event.transition)
+
+
+def _compensation_name(state: ExecutionState, event: TaskFinished) -> str:
+    """Return a name that no other compensation has: a scope that is opened again has its path."""
+    name = task_path(event.scope, event.task) + (f"/{event.visit}" if event.visit > 1 else "")
+    return f"{name}#{len(state.compensable) + 1}" if name in state.compensable else name
 
 
 def _task_skipped(state: ExecutionState, event: TaskSkipped) -> None:

@@ -140,7 +140,8 @@ class Compensable(msgspec.Struct, frozen=True):
 
     Attributes:
         name: what its compensation is called, in the scope of compensations: its task path, with
-            the visit's number if that is not the first.
+            the visit's number if that is not the first; and "#" with its own position among all
+            compensable tasks if there is one of that name.
         scope: the path of its scope.
         task: its name there.
         context: the context behind it.

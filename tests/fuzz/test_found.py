@@ -82,3 +82,10 @@ def test_the_conditions_of_a_task_see_what_it_has_put_into_the_context(backend):
         ],
     )
     assert problems_of(backend, flow, {"t2": OK, "t3": OK}) == []
+
+
+def test_what_was_done_in_every_visit_of_a_parallel_task_is_compensated(backend):
+    branch = body(act("t2", "/t1/b0", compensate=undo("t2", "~/t1/b0")))
+    again = {"source_task": "t1", "target_task_success": "t1"}
+    flow = body(parallel("t1", branch), conditions=[again], max_visits=2)
+    assert problems_of(backend, flow, {"t2": OK, "undo_t2": OK}) == []
