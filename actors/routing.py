@@ -86,7 +86,8 @@ def follow(plan: Plan, state: ExecutionState, finished: TaskFinished, target: st
     At the end of its body a scope ends as its last task did.
     """
     if target != END:
-        return enter(plan, state, finished.scope, target, finished.at)
+        scope, at = finished.scope, finished.at
+        return enter(plan, state, scope, target, at, is_compensable=finished.is_compensable)
     outcome, task = finished.outcome, finished.task
     is_success, is_plain = outcome.error is None, plan.closing is None and plan.output is None
     if not finished.scope and is_success and is_plain:
@@ -129,10 +130,26 @@ def end_scope(  # noqa: PLR0917
     return after_scope(plan, state, scope, outcome, at)
 
 
-def enter(plan: Plan, state: ExecutionState, scope: str, task: str, at: float) -> Events:
+def enter(
+    plan: Plan,
+    state: ExecutionState,
+    scope: str,
+    task: str,
+    at: float,
+    *,
+    is_compensable: bool = False,
+) -> Events:
     """Return what is to be recorded when a scope comes to *task*: that it starts or may not.
 
     It may not start more often than the body allows: then the scope fails.
+
+    Args:
+        plan: what the execution runs.
+        state: how it stands.
+        scope: the path of the scope.
+        task: the task.
+        at: the time: seconds since 1970-01-01 UTC.
+        is_compensable: whether the task before it, which finishes just now, can be compensated.
     """
     body, current = (body_of(plan, scope), state.scopes[scope]) if scope else (plan, state)
     visit = current.visits.get(task, 0) + 1
@@ -143,7 +160,8 @@ def enter(plan: Plan, state: ExecutionState, scope: str, task: str, at: float) -
         f"the flow allows {body.max_visits} (max_visits)"
     )
     error = ErrorInfo("MaxVisitsExceeded", message)
-    return end_scope(plan, state, scope, Outcome("failure", 0.0, error=error), task, at)
+    outcome = Outcome("failure", 0.0, error=error)
+    return end_scope(plan, state, scope, outcome, task, at, is_compensable=is_compensable)
 
 
 def go_on(

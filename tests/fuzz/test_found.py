@@ -89,3 +89,13 @@ def test_what_was_done_in_every_visit_of_a_parallel_task_is_compensated(backend)
     again = {"source_task": "t1", "target_task_success": "t1"}
     flow = body(parallel("t1", branch), conditions=[again], max_visits=2)
     assert problems_of(backend, flow, {"t2": OK, "undo_t2": OK}) == []
+
+
+def test_a_task_is_compensated_if_what_follows_it_has_been_visited_too_often(backend):
+    conditions = [
+        {"source_task": "t1", "target_task_success": "t2"},
+        {"source_task": "t2", "target_task_success": "t1", "target_task_failure": "t1"},
+    ]
+    begun = {"name": "t1", "kind": "set", "values": {"x": 1}}
+    flow = body(begun, act("t2", compensate=undo("t2")), conditions=conditions)
+    assert problems_of(backend, flow | {"max_visits": 2}, {"t2": [BAD, OK], "undo_t2": OK}) == []
