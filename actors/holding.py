@@ -209,7 +209,7 @@ class ScopeHolder(RecordingActor):
         state = self.state
         if state.has_ended or self._is_left_alone or self.is_host_closed or not state.seq:
             return
-        if state.ending is not None and not state.is_ending_busy and not self._is_being_cancelled:
+        if self._may_end_go_on():
             self._go_on_ending()
             return
         if state.status == "paused":
@@ -229,10 +229,19 @@ class ScopeHolder(RecordingActor):
         following = go_on_ending(self._plan, self.state, self.execution_id, self._clock.now())
         is_closing = following[0] == ScopeStarted(at=following[0].at, scope=FINALLY)
         if is_closing and self._is_grace_over and self.state.status == "cancelling":
-            self._hooks.execution_cancelling(
-                self._supervisor
-            )  # compensation has used the first one up
+            # Compensation has used the first one up.
+            self._hooks.execution_cancelling(self._supervisor)
         self.record(following)
+
+    def _may_end_go_on(self) -> bool:
+        """Whether the end has begun, and the next of it may start: none does during a pause."""
+        state = self.state
+        return (
+            state.ending is not None
+            and state.status in {"running", "cancelling"}
+            and not state.is_ending_busy
+            and not self._is_being_cancelled
+        )
 
     def _may_be_parked(self) -> bool:
         """Whether the execution waits, nothing of it has yet to be taken up, and nobody asks."""

@@ -99,3 +99,15 @@ def test_a_task_is_compensated_if_what_follows_it_has_been_visited_too_often(bac
     begun = {"name": "t1", "kind": "set", "values": {"x": 1}}
     flow = body(begun, act("t2", compensate=undo("t2")), conditions=conditions)
     assert problems_of(backend, flow | {"max_visits": 2}, {"t2": [BAD, OK], "undo_t2": OK}) == []
+
+
+def test_nothing_is_compensated_during_a_pause(backend):
+    flow = body(act("t1", compensate=undo("t1")), act("t2"))
+    script = {"t1": OK, "t2": BAD | {"delay": 10}, "undo_t1": OK}
+    assert problems_of(backend, flow, script, pause=[5.25, 50.25]) == []
+
+
+def test_the_tasks_of_finally_run_when_a_pause_is_over(backend):
+    flow = body(act("t1")) | {"finally": body(act("t2", "~finally"), act("t3", "~finally"))}
+    script = {"t1": OK | {"delay": 10}, "t2": OK, "t3": OK}
+    assert problems_of(backend, flow, script, pause=[5.25, 50.25]) == []
