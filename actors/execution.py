@@ -444,11 +444,10 @@ class ExecutionSupervisor(ScopeHolder):
 
     def _is_stopping(self, run: RunTask) -> bool:
         """Whether the task is being stopped, so that nothing follows it."""
-        if self._is_time_over:
-            return True
         if self.state.status == "cancelling" and self._is_being_cancelled:
             return True
-        return bool(run.scope) and is_being_stopped(self.state, run.scope)
+        path = run.scope
+        return self._is_time_over(path) or (bool(path) and is_being_stopped(self.state, path))
 
     def _finished(
         self, run: RunTask, outcome: Outcome, transition: Transition | None
@@ -480,7 +479,8 @@ class ExecutionSupervisor(ScopeHolder):
         """Whether nothing is to start in a scope any more: it is stopped, or all but the end is."""
         state = self.state
         is_of_what_ended = state.ending is not None and not is_of_the_end(path)
-        return is_of_what_ended or is_being_stopped(state, path)
+        is_stopping = is_being_stopped(state, path) or self._is_time_over(path)
+        return is_of_what_ended or is_stopping
 
     def _stopped(self, run: RunTask, how: StopKind, error: ErrorInfo | None = None) -> TaskStopped:
         seconds = 0.0

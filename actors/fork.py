@@ -30,12 +30,13 @@ class ForkActor(HostedActor[RunTask]):
         pending: paths of scopes that wait for a place; the supervisor's.
     """
 
-    __slots__ = ("_environment", "_group", "_is_closed", "_lanes", "pending")
+    __slots__ = ("_environment", "_group", "_is_closed", "_lanes", "_limit", "pending")
 
     def __init__(self, message: RunTask, environment: TaskEnvironment) -> None:
         super().__init__(message)
         self._environment = environment
         self._group: TaskGroup | None = None
+        self._limit: anyio.CancelScope | None = None
         self._lanes: dict[str, Lane] = {}
         self._is_closed = anyio.Event()
         self.pending: deque[str] = deque()
@@ -68,11 +69,16 @@ class ForkActor(HostedActor[RunTask]):
         """Run the scopes to their end; return whether the time was over before."""
         message, environment = self._message, self._environment
         limit = seconds_left(message, environment.clock)
-        with anyio.move_on_after(limit) as scope:
+        with anyio.move_on_after(limit) as self._limit:
             async with anyio.create_task_group() as self._group:
                 environment.supervisor.send(ForkOpened(message, self, items))
                 await self._is_closed.wait()
-        return scope.cancel_called
+        return self._limit.cancel_called
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time is over, so that all scopes are being stopped."""
+        return self._limit is not None and self._limit.cancel_called
 
     def lane(self, path: str) -> Lane:
         """Return the lane of a scope; it is opened if there is none."""

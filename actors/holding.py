@@ -55,6 +55,7 @@ from actors.paths import (
     ROOT,
     is_opened_by_a_task,
     opener,
+    split,
     split_task,
     task_path,
 )
@@ -188,11 +189,16 @@ class ScopeHolder(RecordingActor):
         """Whether what stops now goes on later: nothing is to be recorded about it."""
         return self._is_retired or self._hooks.is_closing
 
-    @property
-    def _is_time_over(self) -> bool:
-        """Whether all that runs is being stopped because the flow's time is over."""
-        time = self._time
-        return time is not None and self.state.ending is None and time.cancel_called
+    def _is_time_over(self, path: str) -> bool:
+        """Whether the time of the flow, or of a task around the scope, is over: it is stopping."""
+        if self._time is not None and self._time.cancel_called and self.state.ending is None:
+            return True
+        while is_opened_by_a_task(path):
+            actor = self._forks.get(opener(path))
+            if actor is not None and actor.is_late:
+                return True
+            path = split(path)[0]
+        return False
 
     def never_began(self) -> None:
         """Stop: the start could not be recorded."""

@@ -111,3 +111,49 @@ def test_the_tasks_of_finally_run_when_a_pause_is_over(backend):
     flow = body(act("t1")) | {"finally": body(act("t2", "~finally"), act("t3", "~finally"))}
     script = {"t1": OK | {"delay": 10}, "t2": OK, "t3": OK}
     assert problems_of(backend, flow, script, pause=[5.25, 50.25]) == []
+
+
+def test_a_branch_that_was_stopped_during_its_back_off_goes_on_in_the_next_attempt(backend):
+    soon = {"maximum_attempts": 2, "initial_interval": 2.75}
+    branch = body(act("t2", "/t1/b0", retry=RETRY))
+    flow = body(parallel("t1", branch, timeout=20.25, retry=soon))
+    assert problems_of(backend, flow, {"t2": [BAD, OK]}) == []
+
+
+def test_a_branch_that_has_lost_during_its_back_off_stays_lost_when_its_task_fails(backend):
+    lost = body(act("t2", "/t1/b0", retry=RETRY))
+    flow = body(
+        parallel("t1", lost, body(act("t3", "/t1/b1"))),
+        act("t4"),
+        conditions=[
+            {"source_task": "t1", "target_task_success": "t4", "target_task_failure": "t4"}
+        ],
+    )
+    script = {"t2": BAD, "t3": BAD | {"delay": 20}, "t4": OK | {"delay": 200}}
+    assert problems_of(backend, flow, script) == []
+
+
+def test_what_backs_off_when_the_execution_is_cancelled_is_not_tried_during_its_end(backend):
+    first = act("t2", "/t1/b0", compensate=undo("t2", "~/t1/b0"))
+    flow = body(parallel("t1", body(first, act("t3", "/t1/b0", retry=RETRY))))
+    script = {"t2": OK, "t3": BAD, "undo_t2": OK | {"delay": 150}}
+    assert problems_of(backend, flow, script, cancel=30.25) == []
+
+
+def test_a_wait_that_is_over_while_its_task_is_being_stopped_leads_nowhere(backend):
+    waits = body(
+        act("t2", "/t1/b0"), {"name": "t3", "kind": "wait", "seconds": 20.5}, act("t4", "/t1/b0")
+    )
+    slow = body(act("t5", "/t1/b1"))
+    flow = body(parallel("t1", waits, slow, timeout=15.25))
+    script = {"t2": OK, "t4": OK, "t5": OK | {"delay": 100, "lingers": 30}}
+    assert problems_of(backend, flow, script) == []
+
+
+def test_a_wait_that_is_over_while_the_flow_is_being_stopped_leads_nowhere(backend):
+    waits = body(
+        act("t2", "/t1/b0"), {"name": "t3", "kind": "wait", "seconds": 20.5}, act("t4", "/t1/b0")
+    )
+    flow = body(parallel("t1", waits, body(act("t5", "/t1/b1")))) | {"timeout": 15.25}
+    script = {"t2": OK, "t4": OK, "t5": OK | {"delay": 100, "lingers": 30}}
+    assert problems_of(backend, flow, script) == []
