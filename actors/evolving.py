@@ -226,6 +226,7 @@ def _fork_resumed(state: ExecutionState, event: ForkResumed) -> None:
     fork.attempt = scope.attempts[event.task]
     fork.failed = 0
     fork.is_joined = False
+    fork.is_resumed = True
     for opened in fork.scopes.values():
         if opened.outcome is not None and opened.outcome.error is not None:
             opened.outcome = None

@@ -83,7 +83,9 @@ def after_scope(
     if _is_decided(task, fork, fork.succeeded + is_success, fork.failed + (not is_success)):
         return (finished, JoinReached(at=at, scope=around, task=name))
     following = len(fork.scopes)
-    if isinstance(task.construct, Map) and following < fork.total and state.status == "running":
+    # In a further attempt places are given to those that have begun before, and then the others.
+    may_open = state.status != "paused" and following < fork.total and not fork.is_resumed
+    if isinstance(task.construct, Map) and may_open:
         return (finished, *open_scope(task.construct.body, child(around, name, following), at))
     return (finished,)
 

@@ -396,7 +396,7 @@ class ScopeHolder(RecordingActor):
             if free:
                 free -= 1
                 self.send(GoOn(path))
-            elif path in fork.scopes:
+            elif path in fork.scopes or fork.is_resumed:
                 actor.pending.append(path)
             else:
                 return

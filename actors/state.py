@@ -73,6 +73,7 @@ class Fork(msgspec.Struct):
         attempt: the attempt of the task that opened them, or had them go on, last.
         succeeded: how many came to their end with a success, and `failed` with a failure.
         is_joined: whether what becomes of the task is decided.
+        is_resumed: whether they go on in a further attempt: those that have begun come first then.
     """
 
     task: str
@@ -84,6 +85,7 @@ class Fork(msgspec.Struct):
     succeeded: int = 0
     failed: int = 0
     is_joined: bool = False
+    is_resumed: bool = False
 
 
 class ScopeState(msgspec.Struct):

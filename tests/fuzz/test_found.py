@@ -157,3 +157,15 @@ def test_a_wait_that_is_over_while_the_flow_is_being_stopped_leads_nowhere(backe
     flow = body(parallel("t1", waits, body(act("t5", "/t1/b1")))) | {"timeout": 15.25}
     script = {"t2": OK, "t4": OK, "t5": OK | {"delay": 100, "lingers": 30}}
     assert problems_of(backend, flow, script) == []
+
+
+def test_no_more_items_run_at_once_in_a_further_attempt(backend):
+    do = body(act("t2", "/t1/${context.it1}"))
+    flow = body(each("t1", 4, do, tolerated_failures=1, max_concurrency=1, retry=RETRY))
+    assert problems_of(backend, flow, {"t2": [BAD, BAD, OK]}) == []
+
+
+def test_a_map_in_finally_runs_all_its_items_although_the_execution_is_cancelled(backend):
+    do = body(act("t3", "~finally/t2/${context.it2}"))
+    flow = body(act("t1")) | {"finally": body(each("t2", 3, do, max_concurrency=1))}
+    assert problems_of(backend, flow, {"t1": OK, "t3": OK | {"delay": 10}}, cancel=5.25) == []
