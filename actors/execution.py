@@ -17,7 +17,6 @@ from actors.events import (
     Event,
     ExecutionCancelled,
     ExecutionFailed,
-    ForkResumed,
     SignalTaken,
     TaskFinished,
     TaskStarted,
@@ -30,6 +29,7 @@ from actors.forks import (
     fork_outcome,
     is_being_stopped,
     open_scope,
+    resume_fork,
     start_fork,
     stop_open_scopes,
     timed_out,
@@ -269,7 +269,7 @@ class ExecutionSupervisor(ScopeHolder):
         if fork is None or fork.task != run.task.name:
             self.record(start_fork(run.task, run.scope, message.items, at))
         elif fork.attempt < run.attempt:
-            self.record((ForkResumed(at=at, scope=run.scope, task=run.task.name),))
+            self.record(resume_fork(run.task, run.scope, fork, at))
         elif fork.is_joined:
             actor.close()
         else:

@@ -9,6 +9,7 @@ import msgspec
 from actors.bodies import task_of
 from actors.events import (
     Event,
+    ForkResumed,
     ForkStarted,
     JoinReached,
     ScopeFinished,
@@ -88,6 +89,17 @@ def after_scope(
     if isinstance(task.construct, Map) and may_open:
         return (finished, *open_scope(task.construct.body, child(around, name, following), at))
     return (finished,)
+
+
+def resume_fork(task: PlannedTask, scope: str, fork: Fork, at: float) -> Events:
+    """Return what is to be recorded when the scopes of *fork* go on in a further attempt.
+
+    There need not be any left: the task can have failed although enough of them have succeeded.
+    """
+    resumed = ForkResumed(at=at, scope=scope, task=task.name)
+    if _is_decided(task, fork, fork.succeeded, 0):
+        return (resumed, JoinReached(at=at, scope=scope, task=task.name))
+    return (resumed,)
 
 
 def _is_decided(task: PlannedTask, fork: Fork, succeeded: int, failed: int) -> bool:

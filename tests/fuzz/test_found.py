@@ -165,6 +165,12 @@ def test_no_more_items_run_at_once_in_a_further_attempt(backend):
     assert problems_of(backend, flow, {"t2": [BAD, BAD, OK]}) == []
 
 
+def test_a_task_goes_on_whose_result_was_refused_although_all_its_scopes_have_succeeded(backend):
+    fork = parallel("t2", body(act("t3", "/t1/b0/t2/b0")), output="result.nothing")
+    flow = body(parallel("t1", body(act("t4", "/t1/b0"), fork), retry=RETRY))
+    assert problems_of(backend, flow, {"t3": OK, "t4": OK}) == []
+
+
 def test_a_map_in_finally_runs_all_its_items_although_the_execution_is_cancelled(backend):
     do = body(act("t3", "~finally/t2/${context.it2}"))
     flow = body(act("t1")) | {"finally": body(each("t2", 3, do, max_concurrency=1))}
