@@ -85,13 +85,17 @@ class Scope:
     def plan(self):
         return next(task for task in self.body["tasks"] if task["name"] == self.task)
 
-    def go_on(self):
-        """Have it go on in a further attempt of the task around it: at what failed, if that did."""
+    def go_on(self, now):
+        """Have it go on in a further attempt of the task around it: at what failed, if that did.
+
+        That has all its attempts and all its time again.
+        """
         if self.outcome is None or not self.outcome.error:
             return
         last = next(reversed(self.results))
         if self.results[last].error:
             self.task, self.is_visiting, self.outcome = last, True, None
+            self.since, self.failures = now, 0
         elif self.outcome.error[0] == "MaxVisitsExceeded":
             self.outcome = None
 
@@ -393,7 +397,7 @@ class Model:
         self.note(limit, scope.path, task["name"], scope.visits[task["name"]], "limit")
         if scope.attempts[task["name"]] > 1:
             for name in names:
-                scopes[name].go_on()
+                scopes[name].go_on(now)
         joined, runs = self.decided(scopes, names, task, now, rules)
         end = min(joined, limit, cut)
         left = end
