@@ -195,7 +195,7 @@ async def stopped_untold(world, monkeypatch, how, name):
         fan = parallel_of(sub(name), wait(world.unit, 3), join="any")
         execution_id = await start(engine, fan, task("ok"))
         await world.pass_units(1)
-        while len(await executions(engine)) < 2:  # noqa: ASYNC110 - a slow machine takes longer
+        while len(await executions(engine)) < 2:
             await world.pass_units(0.1)
         monkeypatch.setattr("flowmgr.subflows.SubflowRunner._stop", say_nothing)
         if how == "cancel":
