@@ -76,6 +76,7 @@ from actors.ports import NotRecordedError
 from actors.recovery import given_up, quarantine, recover
 from actors.requests import decide_request
 from actors.routing import UNCONDITIONAL_END, end_scope, follow, go_on
+from actors.state import ScopeState
 
 logger = logging.getLogger(__name__)
 
@@ -331,7 +332,7 @@ class ExecutionSupervisor(ScopeHolder):
         if scope is None:
             if not is_paused:
                 self.record(open_scope(body_of(self._plan, path), path, at))
-        elif scope.is_idle and (not is_paused or scope.current_task == END):
+        elif scope.is_idle and (not is_paused or _is_at_its_end(scope)):
             execution = execution_values(self._plan, self.execution_id)
             events = go_on(self._plan, state, path, execution, at)
             if events:
@@ -522,3 +523,8 @@ class ExecutionSupervisor(ScopeHolder):
         BugFound: _bug_found,
         HostClosed: _host_closed,
     }
+
+
+def _is_at_its_end(scope: ScopeState) -> bool:
+    """Whether a scope in which nothing runs starts no further task when it goes on."""
+    return scope.current_task == END and scope.stopped_task is None

@@ -175,3 +175,10 @@ def test_a_map_in_finally_runs_all_its_items_although_the_execution_is_cancelled
     do = body(act("t3", "~finally/t2/${context.it2}"))
     flow = body(act("t1")) | {"finally": body(each("t2", 3, do, max_concurrency=1))}
     assert problems_of(backend, flow, {"t1": OK, "t3": OK | {"delay": 10}}, cancel=5.25) == []
+
+
+def test_no_item_goes_on_during_a_pause_that_has_failed_in_the_attempt_before(backend):
+    do = body(act("t2", "/t1/${context.it1}"))
+    task = each("t1", 2, do, on_failure="wait", max_concurrency=1, retry=RETRY)
+    script = {"t2": BAD | {"delay": 20}}
+    assert problems_of(backend, body(task), script, pause=[150.25, 300.25]) == []
