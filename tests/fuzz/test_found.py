@@ -182,3 +182,17 @@ def test_no_item_goes_on_during_a_pause_that_has_failed_in_the_attempt_before(ba
     task = each("t1", 2, do, on_failure="wait", max_concurrency=1, retry=RETRY)
     script = {"t2": BAD | {"delay": 20}}
     assert problems_of(backend, body(task), script, pause=[150.25, 300.25]) == []
+
+
+def test_a_flow_whose_time_is_over_when_it_is_resumed_has_failed_and_is_closed(backend):
+    """The end does not begin in between: what runs is being stopped already."""
+    task = {"name": "t2", "kind": "set", "values": {"x": 1}}
+    flow = body(act("t1"), task) | {"timeout": 50.25, "finally": body(act("t3", "~finally"))}
+    story = {
+        "flow": {"id": "story", "name": "story", **flow},
+        "context": {},
+        "script": {"t1": [OK], "t3": [OK]},
+        "done": {"pause": [0.25, 70.25], "crashes": [30.25]},
+    }
+    problems, _ = check(story, backend)
+    assert problems == []
