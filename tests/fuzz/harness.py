@@ -24,7 +24,8 @@ from actors.paths import COMPENSATION, is_opened_by_a_task, opener, task_path
 from flowmgr import Settings, activity, open_engine
 from flowmgr.errors import FlowmgrError
 from flowmgr.journal.memory import MemoryJournal
-from tests.fuzz.model import GRACE, AmbiguousError, Ending, Model
+from tests.fuzz.model import GRACE, Model
+from tests.fuzz.scopes import AmbiguousError, Ending
 from tests.fuzz.story import step_of
 from tests.support.virtual_time import (
     LoopClock,

@@ -5,11 +5,19 @@ What happens at an instant happens if that is before the cut. To find out which 
 branches are run to their ends on copies; then they are run again, and cut.
 """
 
-import dataclasses
 import itertools
 import math
-from typing import Any, NamedTuple
 
+from tests.fuzz.scopes import (
+    AmbiguousError,
+    Ending,
+    Finished,
+    Undo,
+    expression_error,
+    failure,
+    opened,
+    success,
+)
 from tests.fuzz.story import step_of
 
 NEVER = math.inf
@@ -17,105 +25,6 @@ APART = 0.01
 """Seconds that two instants have to be apart, for their order to be certain."""
 
 GRACE = 3600.0
-
-
-class AmbiguousError(Exception):
-    """What is to come of the story depends on an order that nobody has promised."""
-
-
-class Outcome(NamedTuple):
-    value: Any
-    error: tuple[str, bool] | None
-    """The error's type, and whether another attempt is of no use."""
-
-
-class Finished(NamedTuple):
-    at: float
-    path: str
-    task: str
-    visit: int
-    is_success: bool
-
-
-class Undo(NamedTuple):
-    at: float
-    path: str
-    name: str
-    task: dict
-    context: dict
-    outcome: Outcome
-
-
-def success(value):
-    return Outcome(value, None)
-
-
-def failure(kind, *, is_final=False):
-    return Outcome(None, (kind, is_final))
-
-
-def expression_error():
-    return failure("ExpressionError", is_final=True)
-
-
-@dataclasses.dataclass
-class Scope:
-    """One run of a body: how far it has come."""
-
-    body: dict
-    path: str
-    context: dict
-    task: str
-    is_visiting: bool = False
-    visits: dict = dataclasses.field(default_factory=dict)
-    attempts: dict = dataclasses.field(default_factory=dict)
-    results: dict = dataclasses.field(default_factory=dict)
-    failures: int = 0
-    since: float = 0.0
-    scopes: dict = dataclasses.field(default_factory=dict)
-    outcome: Outcome | None = None
-    ended_in: str = ""
-
-    def copy(self):
-        copies = {name: scope.copy() for name, scope in self.scopes.items()}
-        changed = ("visits", "attempts", "results", "context")
-        fresh = {name: dict(getattr(self, name)) for name in changed}
-        return dataclasses.replace(self, scopes=copies, **fresh)
-
-    def plan(self):
-        return next(task for task in self.body["tasks"] if task["name"] == self.task)
-
-    def go_on(self, now):
-        """Have it go on in a further attempt of the task around it: at what failed, if that did.
-
-        That has all its attempts and all its time again.
-        """
-        if self.outcome is None or not self.outcome.error:
-            return
-        last = next(reversed(self.results))
-        if self.results[last].error:
-            self.task, self.is_visiting, self.outcome = last, True, None
-            self.since, self.failures = now, 0
-        elif self.outcome.error[0] == "MaxVisitsExceeded":
-            self.outcome = None
-
-
-def opened(body, path, context):
-    return Scope(body, path, dict(context), body["start_task"])
-
-
-@dataclasses.dataclass
-class Ending:
-    """What comes of a story."""
-
-    status: str
-    error: str | None
-    error_task: str | None
-    context: dict
-    results: list
-    finished: list
-    compensated: list
-    ended_at: float
 
 
 class Model:
@@ -401,11 +310,8 @@ class Model:
         joined, runs = self.decided(scopes, names, task, now, rules)
         end = min(joined, limit, cut)
         left = end
-        if joined in self.crashes and len(runs) > 1:
-            raise AmbiguousError("it is decided when others are interrupted")
+        self.check_that_it_is_clear(joined, runs)
         for name, begin, last in runs:
-            if begin == end < last and end == joined:
-                raise AmbiguousError("it is decided when another scope begins")
             if begin < end or last <= end:
                 left = max(left, self.go(scopes[name], begin, NEVER if last <= end else end))
         if left >= cut:
@@ -414,6 +320,15 @@ class Model:
             return failure("TimedOut"), left
         ended = [name for name in names if scopes[name].outcome and not scopes[name].outcome.error]
         return ended, left
+
+    def check_that_it_is_clear(self, joined, runs):
+        """Return if nothing else happens to the scopes at the instant that decides."""
+        if joined in self.crashes and len(runs) > 1:
+            raise AmbiguousError("it is decided when others are interrupted")
+        if sum(abs(last - joined) < APART for _, _, last in runs) > 1:
+            raise AmbiguousError("two scopes end when it is decided")
+        if any(begin == joined < last for _, begin, last in runs):
+            raise AmbiguousError("it is decided when another scope begins")
 
     def decided(self, scopes, names, task, now, rules):
         """Return when the task is decided, and when each scope begins and ends if nobody cuts it.

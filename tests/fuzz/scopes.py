@@ -1,0 +1,103 @@
+"""What the interpreter of flows knows: how far a scope has come, and what came of it all."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+
+class AmbiguousError(Exception):
+    """What is to come of the story depends on an order that nobody has promised."""
+
+
+class Outcome(NamedTuple):
+    value: Any
+    error: tuple[str, bool] | None
+    """The error's type, and whether another attempt is of no use."""
+
+
+class Finished(NamedTuple):
+    at: float
+    path: str
+    task: str
+    visit: int
+    is_success: bool
+
+
+class Undo(NamedTuple):
+    at: float
+    path: str
+    name: str
+    task: dict
+    context: dict
+    outcome: Outcome
+
+
+def success(value):
+    return Outcome(value, None)
+
+
+def failure(kind, *, is_final=False):
+    return Outcome(None, (kind, is_final))
+
+
+def expression_error():
+    return failure("ExpressionError", is_final=True)
+
+
+@dataclasses.dataclass
+class Scope:
+    """One run of a body: how far it has come."""
+
+    body: dict
+    path: str
+    context: dict
+    task: str
+    is_visiting: bool = False
+    visits: dict = dataclasses.field(default_factory=dict)
+    attempts: dict = dataclasses.field(default_factory=dict)
+    results: dict = dataclasses.field(default_factory=dict)
+    failures: int = 0
+    since: float = 0.0
+    scopes: dict = dataclasses.field(default_factory=dict)
+    outcome: Outcome | None = None
+    ended_in: str = ""
+
+    def copy(self):
+        copies = {name: scope.copy() for name, scope in self.scopes.items()}
+        changed = ("visits", "attempts", "results", "context")
+        fresh = {name: dict(getattr(self, name)) for name in changed}
+        return dataclasses.replace(self, scopes=copies, **fresh)
+
+    def plan(self):
+        return next(task for task in self.body["tasks"] if task["name"] == self.task)
+
+    def go_on(self, now):
+        """Have it go on in a further attempt of the task around it: at what failed, if that did.
+
+        That has all its attempts and all its time again.
+        """
+        if self.outcome is None or not self.outcome.error:
+            return
+        last = next(reversed(self.results))
+        if self.results[last].error:
+            self.task, self.is_visiting, self.outcome = last, True, None
+            self.since, self.failures = now, 0
+        elif self.outcome.error[0] == "MaxVisitsExceeded":
+            self.outcome = None
+
+
+def opened(body, path, context):
+    return Scope(body, path, dict(context), body["start_task"])
+
+
+@dataclasses.dataclass
+class Ending:
+    """What comes of a story."""
+
+    status: str
+    error: str | None
+    error_task: str | None
+    context: dict
+    results: list
+    finished: list
+    compensated: list
+    ended_at: float
