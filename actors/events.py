@@ -85,6 +85,7 @@ class ExecutionStarted(OperatorEvent, tag=True, frozen=True, kw_only=True):
         rerun_of: the execution that this one repeats, from `start_task` on.
         parent: the execution that this one is a sub-flow of, and `parent_task` the path of the
             task in it that waits for this one.
+        depth: how many executions this one is inside of.
     """
 
     flow_id: str
@@ -96,6 +97,7 @@ class ExecutionStarted(OperatorEvent, tag=True, frozen=True, kw_only=True):
     rerun_of: str | None = None
     parent: str | None = None
     parent_task: str | None = None
+    depth: int = 0
 
 
 class TaskStarted(ScopeEvent, tag=True, frozen=True, kw_only=True):

@@ -72,6 +72,7 @@ def _execution_started(state: ExecutionState, event: ExecutionStarted) -> None:
     state.metadata = event.metadata
     state.rerun_of = event.rerun_of
     state.parent = event.parent
+    state.depth = event.depth
 
 
 # Tasks.

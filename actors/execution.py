@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import anyio
 from msgspec.structs import replace
 
-from actors.bodies import body_of
+from actors.bodies import body_of, task_of
 from actors.ending import conclude, execution_values, stop_all
 from actors.events import (
     AttemptFailed,
@@ -356,13 +356,23 @@ class ExecutionSupervisor(ScopeHolder):
         if state.status != "cancelling":
             return
         if state.ending is None or self._is_end_stopped:
-            self._record_cancelled("abandoned")
+            if self._runs_subflow():  # which has a grace of its own, and keeps to it
+                self._hooks.execution_cancelling(self)
+            else:
+                self._record_cancelled("abandoned")
         elif FINALLY in state.scopes:
             self._is_end_stopped = True
             self.stop()
             self._hooks.execution_cancelling(self)
         else:
             self._is_grace_over = True
+
+    def _runs_subflow(self) -> bool:
+        return any(
+            task_of(self._plan, self.state, path, name).goes_on
+            for path, scope in self.state.all_scopes()
+            for name in scope.running
+        )
 
     def _host_closed(self, message: HostClosed) -> None:
         if message.number != self._host_number:

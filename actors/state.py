@@ -166,7 +166,7 @@ class ExecutionState(ScopeState):
         interruptions: how many attempts ended because the server did.
         metadata: what the execution can be looked up by.
         rerun_of: the execution that this one repeats.
-        parent: the execution that this one is a sub-flow of.
+        parent: the execution that this one is a sub-flow of, and `depth` how many it is inside of.
         has_failures: whether any task has failed.
         error: why the execution failed, and `error_task` where.
         scopes: all other scopes by their path.
@@ -190,6 +190,7 @@ class ExecutionState(ScopeState):
     metadata: dict[str, Scalar] = {}
     rerun_of: str | None = None
     parent: str | None = None
+    depth: int = 0
     has_failures: bool = False
     error: ErrorInfo | None = None
     error_task: str | None = None

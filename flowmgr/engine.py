@@ -28,7 +28,7 @@ from actors.ports import Clock, KeyTakenError, StartKey
 from flowmgr import builtins
 from flowmgr.activities import Activity, ActivityCatalogue, RunnerResources
 from flowmgr.clock import SystemClock
-from flowmgr.errors import JournalError
+from flowmgr.errors import EngineClosedError, JournalError
 from flowmgr.executions import Execution, view
 from flowmgr.flows import Flows, RegisteredFlow
 from flowmgr.hosts import open_hosts
@@ -252,7 +252,9 @@ class Engine(Operations):
     async def start_child(self, child: Child) -> str:
         """Start a sub-flow, unless its task has started it before, and return its id.
 
-        Raises as `start`.
+        Raises:
+            SubflowDepthError: it would be inside of more executions than it may be.
+            Otherwise as `start`.
         """
         now = self._clock.now()
         found = await self._store.find_start(child.parent, child.key, now)
@@ -282,8 +284,16 @@ class Engine(Operations):
             metadata=merged_metadata(plan, metadata),
             parent=None if child is None else child.parent,
             parent_task=None if child is None else child.parent_task,
+            depth=0 if child is None else self._depth_of(child),
         )
         return await self._live.start(_new_id(), plan, started, key)
+
+    def _depth_of(self, child: Child) -> int:
+        parent = self._live.get(child.parent)
+        if parent is None:
+            msg = "The execution that the sub-flow belongs to is being stopped"
+            raise EngineClosedError(msg)
+        return child.depth_in(parent.state)
 
     async def _plan_to_start(self, request: StartRequest) -> tuple[Plan, msgspec.Raw]:
         """Return the plan, and the definition if it has to be recorded."""

@@ -6,6 +6,7 @@ FlowmgrError
 │   ├── DefinitionError             a flow definition with problems, all of them listed
 │   ├── ContextError                a context that is too large, too deep or not an object
 │   ├── MetadataError               metadata that is too much or not plain
+│   ├── SubflowDepthError           flows that run flows that run flows, without an end
 │   ├── SignalError                 a signal that no task waits for, or with another value
 │   └── ActivityDeclarationError    a function that cannot be an activity
 ├── NotFoundError                   the caller's: nothing has this id
@@ -89,6 +90,10 @@ class ContextError(InputError):
 
 class MetadataError(InputError):
     """The metadata given to an execution is not acceptable."""
+
+
+class SubflowDepthError(InputError):
+    """An execution is inside of as many others as it may be, and starts no further one inside."""
 
 
 class SignalError(InputError):

@@ -10,12 +10,27 @@ import msgspec
 from actors.outcome import ErrorInfo, ReportedError
 from actors.paths import task_path
 from actors.ports import Attempt
+from actors.state import ExecutionState
 from actors.values import encode_value
-from flowmgr.errors import EngineClosedError, FlowmgrError
+from flowmgr.errors import (
+    EngineBusyError,
+    EngineClosedError,
+    FlowmgrError,
+    JournalError,
+    JournalUnavailableError,
+    SubflowDepthError,
+)
 from flowmgr.executions import Execution
 
 KEY_SECONDS: Final = 10.0**9
 """How long it is known which execution a task has started: as long as there may be need to."""
+
+
+MAX_DEPTH: Final = 20
+"""Executions that a sub-flow may be inside of; flows that run each other would have no end."""
+
+PAUSE: Final = 0.5
+"""Seconds after which a sub-flow is told to stop again, if that could not be recorded."""
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -35,6 +50,21 @@ class Child(msgspec.Struct, frozen=True):
     parent: str
     parent_task: str
     key: str
+
+    def depth_in(self, parent: ExecutionState) -> int:
+        """Return how many executions it is inside of.
+
+        Raises:
+            SubflowDepthError: they are more than may be.
+        """
+        depth = parent.depth + 1
+        if depth > MAX_DEPTH:
+            msg = (
+                f"Flow '{self.flow_id}' would run inside of {depth} executions; {MAX_DEPTH} are "
+                "allowed. Do its flows run each other?"
+            )
+            raise SubflowDepthError(msg)
+        return depth
 
 
 class Children(Protocol):
@@ -97,7 +127,9 @@ class SubflowRunner:
             await anyio.sleep_forever()  # until the engine stops this as well
             raise
         except FlowmgrError as error:
-            raise ReportedError(ErrorInfo(type(error).__name__, str(error))) from error
+            is_retryable = isinstance(error, EngineBusyError | JournalError)
+            info = ErrorInfo(type(error).__name__, str(error), retryable=is_retryable)
+            raise ReportedError(info) from error
         return _result(ended)
 
     async def _wait(self, execution_id: str, attempt: Attempt) -> Execution:
@@ -110,12 +142,21 @@ class SubflowRunner:
             raise
 
     async def _stop(self, execution_id: str, attempt: Attempt) -> None:
+        """Cancel the execution, and wait until nothing of it is running, however long that takes.
+
+        If it cannot be told because the journal takes nothing now, it is told again.
+        """
         reason = f"execution {attempt.execution_id} has stopped task '{attempt.task}'"
-        try:
-            await self._children.cancel(execution_id, by="flowmgr", reason=reason)
-            await self._children.wait(execution_id)
-        except FlowmgrError:
-            return  # it has ended by itself
+        while True:
+            try:
+                await self._children.cancel(execution_id, by="flowmgr", reason=reason)
+                await self._children.wait(execution_id)
+            except (EngineBusyError, JournalUnavailableError):
+                await anyio.sleep(PAUSE)
+            except FlowmgrError:
+                return  # it has ended by itself, is not there any more, or is being stopped
+            else:
+                return
 
 
 def _result(execution: Execution) -> bytes:
