@@ -33,6 +33,7 @@ from actors.forks import (
     start_fork,
     stop_open_scopes,
     timed_out,
+    too_many_scopes,
 )
 from actors.holding import ScopeHolder
 from actors.lane import Lane
@@ -268,7 +269,12 @@ class ExecutionSupervisor(ScopeHolder):
         self._forks[task_path(run.scope, run.task.name)] = actor
         fork, at = self.state.scope(run.scope).fork, self._clock.now()
         if fork is None or fork.task != run.task.name:
-            self.record(start_fork(run.task, run.scope, message.items, at))
+            error = too_many_scopes(self.state, run.task, message.items)
+            if error is None:
+                self.record(start_fork(run.task, run.scope, message.items, at))
+            else:
+                actor.close()
+                self._route(run, Outcome("failure", 0.0, error=error))
         elif fork.attempt < run.attempt:
             self.record(resume_fork(run.task, run.scope, fork, at))
         elif fork.is_joined:

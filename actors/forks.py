@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -27,6 +28,10 @@ Events = tuple[Event, ...]
 
 MAX_ERRORS = 100
 """Errors of scopes that the error of their task holds; it says how many there were."""
+
+
+MAX_SCOPES: Final = 100_000
+"""Scopes that an execution may have at a time; each takes up to 9 KiB while it runs."""
 
 
 def open_scope(body: Body, path: str, at: float) -> Events:
@@ -100,6 +105,28 @@ def resume_fork(task: PlannedTask, scope: str, fork: Fork, at: float) -> Events:
     if _is_decided(task, fork, fork.succeeded, 0):
         return (resumed, JoinReached(at=at, scope=scope, task=task.name))
     return (resumed,)
+
+
+def too_many_scopes(
+    state: ExecutionState, task: PlannedTask, items: msgspec.Raw
+) -> ErrorInfo | None:
+    """Return the error of a task that would open more scopes than there may be; None if not.
+
+    Args:
+        state: how the execution stands.
+        task: a parallel task or a map.
+        items: what a map runs for, a JSON list.
+    """
+    construct = task.construct
+    opened = construct.branches if isinstance(construct, Parallel) else _decode_items(items)
+    more = len(opened)
+    if len(state.scopes) + more <= MAX_SCOPES:
+        return None
+    message = (
+        f"task '{task.name}' would run {more:,} bodies; an execution may have {MAX_SCOPES:,} at a "
+        "time: split the list, or run a flow for a part of it"
+    )
+    return ErrorInfo("TooManyScopes", message, retryable=False)
 
 
 def _is_decided(task: PlannedTask, fork: Fork, succeeded: int, failed: int) -> bool:

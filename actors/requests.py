@@ -37,6 +37,9 @@ from actors.state import ExecutionState
 
 Events = tuple[Event, ...]
 
+MAX_KEPT: Final = 1_000
+"""Signals of one name that are kept until tasks take them."""
+
 
 def decide_request(
     plan: Plan, state: ExecutionState, request: OperatorRequest, execution_id: str, at: float
@@ -91,6 +94,9 @@ def _signal(state: ExecutionState, request: SendSignal, at: float) -> Events:
     if request.key is not None and request.key in state.signal_keys:
         return ()
     check_status(state, "sent a signal", "running", "paused")
+    if len(state.signals.get(request.name, ())) >= MAX_KEPT:
+        msg = f"keeps {MAX_KEPT:,} signals '{request.name}' that no task has taken yet, and no more"
+        raise NotAllowedError(msg)
     received = SignalReceived(
         at=at,
         by=request.by,

@@ -1,0 +1,92 @@
+"""What one request could make an execution keep or open without an end."""
+
+import contextlib
+import itertools
+
+import anyio
+import pytest
+
+from actors import forks, requests
+from flowmgr import activity, open_engine
+from flowmgr.errors import ExecutionStateError
+
+pytestmark = pytest.mark.anyio
+
+
+@activity
+async def nothing(context):
+    return 1
+
+
+def flow(*tasks):
+    links = [
+        {
+            "source_task": a["name"],
+            "target_task_success": b["name"],
+            "target_task_failure": b["name"],
+        }
+        for a, b in itertools.pairwise(tasks)
+    ]
+    return {"name": "f", "start_task": tasks[0]["name"], "tasks": list(tasks), "conditions": links}
+
+
+async def test_a_map_over_too_many_items_fails_and_the_flow_goes_on(any_journal, monkeypatch):
+    assert forks.MAX_SCOPES >= 10_000
+    monkeypatch.setattr(forks, "MAX_SCOPES", 10)
+    each = {
+        "name": "each",
+        "kind": "map",
+        "items": "${context.items}",
+        "do": {"tasks": [{"name": "nothing"}]},
+        "retry": {"maximum_attempts": 5},
+    }
+    async with open_engine(activities=[nothing]) as engine:
+        document = flow(each, {"name": "nothing"})
+        found = await engine.run(document, {"items": list(range(11))}, timeout=10)
+        assert found.task_results["each"].error.type == "TooManyScopes"
+        assert found.status == "completed"
+        found = await engine.run(document, {"items": list(range(10))}, timeout=10)
+        assert found.task_results["each"].value == [1] * 10
+
+
+async def test_scopes_of_all_depths_count(any_journal, monkeypatch):
+    monkeypatch.setattr(forks, "MAX_SCOPES", 10)
+    inner = {
+        "name": "inner",
+        "kind": "map",
+        "items": [1, 2, 3],
+        "do": {"tasks": [{"name": "nothing"}]},
+    }
+    outer = {"name": "outer", "kind": "map", "items": [1, 2, 3], "do": {"tasks": [inner]}}
+    async with open_engine(activities=[nothing]) as engine:
+        found = await engine.run(flow(outer), timeout=10)
+        assert found.error.type == "ItemsFailed"
+        outer["max_concurrency"] = 1
+        found = await engine.run(flow(outer), timeout=10)
+        assert found.status == "completed"
+
+
+async def test_signals_that_no_task_takes_are_kept_up_to_a_bound(any_journal, monkeypatch):
+    monkeypatch.setattr(requests, "MAX_KEPT", 3)
+
+    @activity
+    async def hold(context):
+        await event.wait()
+
+    event = anyio.Event()
+    signals = [{"name": f"s{n}", "kind": "signal", "signal": "go"} for n in range(4)]
+    async with open_engine(activities=[hold]) as engine:
+        started = await engine.start(flow({"name": "hold"}, *signals))
+        for number in range(3):
+            await engine.signal(started.execution_id, "go", number)
+        with pytest.raises(ExecutionStateError, match="keeps 3 signals 'go'"):
+            await engine.signal(started.execution_id, "go", 3)
+        event.set()
+        with anyio.fail_after(10):
+            async with contextlib.aclosing(engine.follow(started.execution_id)) as history:
+                async for recorded in history:
+                    if getattr(recorded.event, "task", None) == "s3":
+                        break  # the others have taken all that there were
+        await engine.signal(started.execution_id, "go", "last")
+        found = await engine.wait(started.execution_id, timeout=10)
+        assert [found.task_results[f"s{n}"].value for n in range(4)] == [0, 1, 2, "last"]
