@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -23,12 +24,15 @@ from tests.support.server_process import ROOT
 
 REFERENCE = (ROOT / "docs" / "language.md").read_text()
 README = (ROOT / "README.md").read_text()
-EXAMPLES = [
-    json.loads(block)
-    for document in (README, REFERENCE)
-    for block in re.findall(r"```json\n(.*?)```", document, re.DOTALL)
-    if '"start_task"' in block
-]
+
+
+def examples_in(document: str) -> list[dict[str, Any]]:
+    """The flows that a document shows."""
+    blocks = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
+    return [json.loads(block) for block in blocks if '"start_task"' in block]
+
+
+EXAMPLES = [*examples_in(README), *examples_in(REFERENCE)]
 ATTEMPTS = {"output", "retry", "timeout", "deadline", "compensate", "at_most_once"}
 
 
