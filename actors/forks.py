@@ -19,7 +19,7 @@ from actors.events import (
     TaskStarted,
     TaskStopped,
 )
-from actors.outcome import NULL, ErrorInfo, Outcome
+from actors.outcome import MAX_MESSAGE, NULL, ErrorInfo, Outcome
 from actors.paths import child, is_opened_by_a_task, split
 from actors.plan import Body, Map, Parallel, Plan, PlannedTask
 from actors.state import ExecutionState, Fork, ScopeState
@@ -163,9 +163,17 @@ def fork_outcome(task: PlannedTask, fork: Fork, *, is_late: bool, seconds: float
     return Outcome("failure", seconds, error=_errors(task, fork))
 
 
-def timed_out(task: str) -> ErrorInfo:
-    """Return the error of a task whose time is over."""
-    return ErrorInfo("TimedOut", f"task '{task}' took longer than its timeout or deadline allows")
+def timed_out(task: str, clean_up_error: ErrorInfo | None = None) -> ErrorInfo:
+    """Return the error of a task whose time is over.
+
+    Args:
+        task: the task's name.
+        clean_up_error: what its clean-up has raised then.
+    """
+    message = f"task '{task}' took longer than its timeout or deadline allows"
+    if clean_up_error is not None:
+        message += f"; its clean-up raised {clean_up_error.type}: {clean_up_error.message}"
+    return ErrorInfo("TimedOut", message[:MAX_MESSAGE])
 
 
 def _results(task: PlannedTask, fork: Fork) -> bytes:
@@ -197,7 +205,7 @@ def _errors(task: PlannedTask, fork: Fork) -> ErrorInfo:
         "errors": [{"branch": name, **error.as_value()} for name, error in failed[:MAX_ERRORS]],
     }
     kind = "ItemsFailed" if isinstance(task.construct, Map) else "BranchesFailed"
-    return ErrorInfo(kind, message[:4096], msgspec.Raw(msgspec.json.encode(data)))
+    return ErrorInfo(kind, message[:MAX_MESSAGE], msgspec.Raw(msgspec.json.encode(data)))
 
 
 def stop_open_scopes(fork: Fork, at: float) -> Events:

@@ -18,7 +18,7 @@ from actors.events import (
 )
 from actors.expressions import ExpressionError, Values
 from actors.forks import after_scope
-from actors.outcome import NULL, ErrorInfo, Outcome
+from actors.outcome import MAX_MESSAGE, NULL, ErrorInfo, Outcome
 from actors.paths import COMPENSATION, FINALLY, ROOT
 from actors.plan import END, Condition, Plan, PlannedTask
 from actors.state import ExecutionState
@@ -224,4 +224,4 @@ def _decide_again(  # noqa: PLR0917
 
 def expression_error(error: Exception) -> ErrorInfo:
     """Return how an expression that has no value is recorded: another attempt is of no use."""
-    return ErrorInfo("ExpressionError", str(error)[:4096], NULL, retryable=False)
+    return ErrorInfo("ExpressionError", str(error)[:MAX_MESSAGE], NULL, retryable=False)

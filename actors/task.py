@@ -66,12 +66,18 @@ class TaskActor(HostedActor[RunTask]):
         monotonic = environment.clock.monotonic
         task = message.task
         attempt = Attempt(
-            environment.execution_id, task.name, message.attempt, message.context, environment.grace
+            environment.execution_id,
+            task.name,
+            message.attempt,
+            message.context,
+            environment.grace,
+            scope=message.scope,
+            visit=message.visit,
         )
         started = monotonic()
         try:
-            if message.scope or task.arguments is not None:
-                _prepare(attempt, message, environment)
+            if task.arguments is not None:
+                attempt.arguments = evaluated(message, environment)
             assert task.runner is not None
             if task.timeout is None and task.deadline is None:
                 data = await task.runner.run(attempt)
@@ -137,22 +143,24 @@ async def _run_within(message: RunTask, attempt: Attempt, clock: Clock) -> bytes
     """Run the attempt for as long as it may take; it has left its code when this returns.
 
     Raises:
-        _TimedOutError: the time is over, whatever the attempt has made of that.
+        _TimedOutError: the time is over, whatever the attempt has made of that; from the error that
+            its clean-up has raised, if it has.
         BaseException: whatever the attempt has raised before.
     """
     assert message.task.runner is not None
     cancelled = anyio.get_cancelled_exc_class()
-    data = b""
+    data, clean_up_error = b"", None
     with anyio.move_on_after(seconds_left(message, clock)) as scope:
         try:
             data = await message.task.runner.run(attempt)
         except cancelled:
             raise
-        except BaseException:
+        except BaseException as error:
             if not scope.cancel_called:
                 raise
+            clean_up_error = error
     if scope.cancel_called:
-        raise _TimedOutError
+        raise _TimedOutError from clean_up_error
     return data
 
 
@@ -167,12 +175,6 @@ def seconds_left(message: RunTask, clock: Clock) -> float | None:
     if task.deadline is not None:
         ends.append(message.since + task.deadline)
     return max(0.0, min(ends) - clock.now())
-
-
-def _prepare(attempt: Attempt, message: RunTask, environment: TaskEnvironment) -> None:
-    attempt.scope, attempt.visit = message.scope, message.visit
-    if message.task.arguments is not None:
-        attempt.arguments = evaluated(message, environment)
 
 
 def evaluated(message: RunTask, environment: TaskEnvironment) -> Any:
@@ -220,7 +222,8 @@ def instant(value: Any) -> float:
 
 def _described(error: BaseException, message: RunTask) -> ErrorInfo:
     if isinstance(error, _TimedOutError):
-        return timed_out(message.task.name)
+        cause = None if error.__cause__ is None else describe_error(error.__cause__)
+        return timed_out(message.task.name, cause)
     if isinstance(error, ExpressionError):
         shown = ExpressionError(f"arguments of task '{message.task.name}': {error}")
         return expression_error(shown)
