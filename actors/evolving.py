@@ -48,17 +48,19 @@ _NOTHING = Context()
 
 def evolve(state: ExecutionState, events: Sequence[Event]) -> None:
     """Apply *events*, in place. Never fails on events that this program has written."""
+    if state.parked is not None:
+        state.parked = None  # whatever is recorded then is so by one that was taken up again
     for event in events:
         _EVOLVERS[type(event)](state, event)
     state.seq += len(events)
-    last = events[-1] if events else None
-    state.parked = last if type(last) is ExecutionParked else None
 
 
 def fold(events: Sequence[Event]) -> ExecutionState:
     """Return the state that *events* lead to."""
     state = ExecutionState()
     evolve(state, events)
+    if not isinstance(events[-1] if events else None, ExecutionParked):
+        state.parked = None
     return state
 
 
@@ -84,7 +86,9 @@ def _task_started(state: ExecutionState, event: TaskStarted) -> None:
     scope.current_task = task
     scope.next_task = scope.stopped_task = scope.wait = None
     if event.attempt == 1:
-        scope.since, scope.failures = event.at, 0
+        scope.since = event.at
+        if scope.failures:
+            scope.failures = 0
         if scope.fork is not None:
             _drop_fork(state, scope)
     scope.visits[task] = event.visit
@@ -165,7 +169,7 @@ def _task_stopped(state: ExecutionState, event: TaskStopped) -> None:
         scope.stopped_task = event.task
         scope.wait = None
     if state.cancellation is not None:
-        state.cancellation.tasks = (*state.cancellation.tasks, event)
+        state.cancellation.tasks.append(event)
     _rest(state, scope)
 
 
@@ -301,8 +305,8 @@ def _signal_taken(state: ExecutionState, event: SignalTaken) -> None:
 # The execution.
 
 
-def _execution_parked(_: ExecutionState, __: ExecutionParked) -> None:
-    """Change nothing: where an execution is kept says nothing about how it stands."""
+def _execution_parked(state: ExecutionState, event: ExecutionParked) -> None:
+    state.parked = event
 
 
 def _execution_paused(state: ExecutionState, _: ExecutionPaused) -> None:

@@ -60,7 +60,9 @@ class RouterActor(Actor[ApplyConditions]):
             if due is not None:
                 self._supervisor.send(AttemptToRepeat(run, outcome, due))
                 return
-        values = partial(self._values_behind, run, outcome)
+        # The first condition without a `when` decides: if that is the first one, nobody asks.
+        is_asked = task.conditions and task.conditions[0].when is not None
+        values = partial(self._values_behind, run, outcome) if is_asked else dict
         try:
             transition = decide(task, outcome, values)
         except ExpressionError as error:

@@ -43,9 +43,13 @@ def decide(
     Raises:
         ExpressionError: a condition has no answer; the message names it.
     """
+    made: Mapping[str, Any] | None = None
     for condition in task.conditions:
-        if condition.when is None or _holds(task, condition, values()):
-            return condition.on_success if outcome.error is None else condition.on_failure
+        if condition.when is not None:
+            made = values() if made is None else made
+            if not _holds(task, condition, made):
+                continue
+        return condition.on_success if outcome.error is None else condition.on_failure
     return UNCONDITIONAL_END
 
 

@@ -54,7 +54,7 @@ class Cancellation(msgspec.Struct):
 
     requested_at: float
     reason: str | None
-    tasks: tuple[TaskStopped, ...] = ()
+    tasks: list[TaskStopped] = []
     by: str | None = None
 
 
