@@ -295,30 +295,24 @@ class ScopeHolder(RecordingActor):
     # Acting on what is recorded: tasks.
 
     def _run_task(self, event: TaskStarted) -> None:
+        environment = self._environment
         lane = self._lane_of(event.scope) if event.scope else self._lane
-        if lane is not None and self._environment is not None:
+        if lane is not None and environment is not None:
             run = self._run_of(event)
             make = TaskActor if run.task.construct is None else _actor_type(run.task.construct)
-            lane.spawn(make(run, self._environment))
+            lane.spawn(make(run, environment))
 
     def _run_of(self, event: TaskStarted) -> RunTask:
         """Return what the task actor is to do whose attempt has started."""
-        state, path = self.state, event.scope
-        scope = state.scopes[path] if path else state
-        plan = self._plan
+        state, path, plan = self.state, event.scope, self._plan
         task = task_of(plan, state, path, event.task) if path else plan.tasks[event.task]
-        done = state.compensable[event.task] if path == COMPENSATION else None
-        return RunTask(
-            task,
-            event.visit,
-            event.attempt,
-            scope.context if done is None else done.context,
-            path,
-            scope.since,
-            scope.failures,
-            None if done is None else done.outcome,
-            event.at,
-        )
+        scope = state.scopes[path] if path else state
+        visit, attempt, since, failures = event.visit, event.attempt, scope.since, scope.failures
+        context, undoes = scope.context, None
+        if path == COMPENSATION:
+            done = state.compensable[event.task]
+            context, undoes = done.context, done.outcome
+        return RunTask(task, visit, attempt, context, path, since, failures, undoes, event.at)
 
     def _lane_of(self, path: str) -> Lane | None:
         """Return what the tasks of a scope run on; None as long as nothing holds the scope."""
