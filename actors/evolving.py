@@ -169,7 +169,7 @@ def _task_stopped(state: ExecutionState, event: TaskStopped) -> None:
         scope.stopped_task = event.task
         scope.wait = None
     if state.cancellation is not None:
-        state.cancellation.tasks.append(event)
+        state.cancellation.tasks = (*state.cancellation.tasks, event)
     _rest(state, scope)
 
 

@@ -54,7 +54,7 @@ class Cancellation(msgspec.Struct):
 
     requested_at: float
     reason: str | None
-    tasks: list[TaskStopped] = []
+    tasks: tuple[TaskStopped, ...] = ()
     by: str | None = None
 
 

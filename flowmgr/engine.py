@@ -346,6 +346,23 @@ def _new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+class _JournalFailure:
+    """Why the journal of an engine has broken; None as long as it has not."""
+
+    def __init__(self, tell: Callable[[Exception], None] | None) -> None:
+        self.error: Exception | None = None
+        self._tell = tell
+
+    def note(self, error: Exception) -> None:
+        """Keep the error, and tell who wants to know; the engine is closed already."""
+        self.error = error
+        if self._tell is not None:
+            try:
+                self._tell(error)
+            except Exception:
+                logger.exception("on_failure has failed itself")
+
+
 @asynccontextmanager
 async def open_engine(
     settings: Settings | None = None,
@@ -378,24 +395,12 @@ async def open_engine(
     catalogue = ActivityCatalogue.of(*activities, defaults=[builtins])
     clock = clock or SystemClock()
     raised: BaseException | None = None
-    failures: list[Exception] = []
+    failure = _JournalFailure(on_failure)
     async with (
         open_store(settings, clock) as store,
         RunnerResources(settings.threads, settings.processes) as resources,
         open_hosts() as hosts,
     ):
-
-        def fail(error: Exception) -> None:
-            failures.append(error)
-            if len(failures) > 1:
-                return  # every execution has its own batch that fails
-            live.close()
-            if on_failure is not None:
-                try:
-                    on_failure(error)
-                except Exception:
-                    logger.exception("on_failure has failed itself")
-
         timers = Timers(clock)
         live = LiveExecutions(
             hosts,
@@ -404,7 +409,7 @@ async def open_engine(
             clock=clock,
             settings=settings,
             timers=timers,
-            fail=fail,
+            fail=failure.note,
         )
         flows = Flows(store, catalogue, resources, clock=clock, settings=settings)
         engine = Engine(
@@ -428,8 +433,8 @@ async def open_engine(
             await live.drained()
         await engine.forgive()
         live.close()
-    if failures:
-        msg = f"The journal failed, and the engine with it: {failures[0]}"
-        raise JournalError(msg) from failures[0]
+    if failure.error is not None:
+        msg = f"The journal failed, and the engine with it: {failure.error}"
+        raise JournalError(msg) from failure.error
     if raised is not None:
         raise raised

@@ -85,14 +85,10 @@ def view(execution_id: str, state: ExecutionState) -> Execution:
         had_failures=state.has_failures,
         error=state.error,
         error_task=state.error_task,
-        cancellation=None if cancellation is None else _copied(cancellation),
+        cancellation=None if cancellation is None else msgspec.structs.replace(cancellation),
         interruptions=state.interruptions,
         metadata=state.metadata,
         rerun_of=state.rerun_of,
         parent=state.parent,
         output=state.output,
     )
-
-
-def _copied(cancellation: Cancellation) -> Cancellation:
-    return msgspec.structs.replace(cancellation, tasks=list(cancellation.tasks))

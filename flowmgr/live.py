@@ -82,6 +82,7 @@ class LiveExecutions(SupervisorHooks):
         self._something_stops = anyio.Event()
         self._all_over = anyio.Event()
         self._is_accepting = True
+        self._has_failed = False
         self._is_stopping = False  # executions that have not ended
         self._drained: anyio.Event | None = None
         self._grace_scope = anyio.CancelScope()  # what draining waits in; has its deadline
@@ -317,8 +318,11 @@ class LiveExecutions(SupervisorHooks):
             self._all_over.set()
 
     def journal_failed(self, error: Exception) -> None:
-        """Without a journal no promise can be kept: the engine stops."""
-        self._fail(error)
+        """Stop everything: without a journal no promise can be kept."""
+        if not self._has_failed:  # every execution has its own batch that fails
+            self._has_failed = True
+            self.close()
+            self._fail(error)
 
     # Grace and closing.
 

@@ -108,7 +108,7 @@ def test_a_cancelled_execution_has_a_receipt_in_the_order_of_stopping():
     assert state.cancellation == Cancellation(4.0, "enough")
     evolve(state, (first, second, ExecutionCancelled(at=6.0)))
     assert (state.status, state.ended_at, state.running) == ("cancelled", 6.0, {})
-    assert state.cancellation == Cancellation(4.0, "enough", [first, second])
+    assert state.cancellation == Cancellation(4.0, "enough", (first, second))
 
 
 def test_a_task_that_finishes_while_it_is_cancelled_leads_nowhere():
