@@ -76,6 +76,35 @@ async def test_a_flow_that_sleeps_for_two_days_is_run_in_a_moment():
     assert time.monotonic() - real < MOMENT
 
 
+@in_virtual_time
+async def test_a_week_of_back_off_takes_a_moment():
+    since, attempts = anyio.current_time(), []
+
+    @activity
+    async def unready(context):
+        attempts.append((anyio.current_time() - since) / DAY)
+        if len(attempts) < 9:
+            raise ConnectionError("not yet")
+
+    flow = chain("poll")
+    flow["tasks"][0] |= {
+        "activity": "unready",
+        "retry": {
+            "maximum_attempts": 20,
+            "initial_interval": DAY / 2,
+            "backoff_coefficient": 2,
+            "maximum_interval": DAY,
+        },
+    }
+    real = time.monotonic()
+    async with open_engine(activities=[unready], clock=LoopClock()) as engine:
+        found = await engine.run(flow)
+    assert found.status == "completed"
+    assert attempts == pytest.approx([0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5], abs=0.001)
+    assert found.ended_at - found.started_at == pytest.approx(7.5 * DAY, abs=DAY / 1000)
+    assert time.monotonic() - real < MOMENT
+
+
 def test_a_thread_that_calls_wakes_the_loop():
     loop = VirtualTimeLoop()
     try:
