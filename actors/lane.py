@@ -6,8 +6,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-import anyio
 from anyio.lowlevel import checkpoint
+
+from actors.places import Place, new_place
 
 if TYPE_CHECKING:
     from actors.actor import HostedActor
@@ -22,19 +23,18 @@ MAX_INLINE_SECONDS: Final = 0.001
 class Lane:
     """Runs the task actors of one scope, one at a time, on a host task."""
 
-    __slots__ = ("_event_type", "_hosted", "_is_closed", "_parked")
+    __slots__ = ("_hosted", "_is_closed", "_place")
 
     def __init__(self) -> None:
         self._hosted: deque[HostedActor[Any]] = deque()
         self._is_closed = False
-        self._parked: anyio.Event | None = None  # set while the host has nothing to run
-        self._event_type: type[anyio.Event] | None = None
+        self._place: Place | None = None  # where the host waits while it has nothing to run
 
     def spawn(self, actor: HostedActor[Any]) -> None:
         """Have *actor* run on the host task."""
         self._hosted.append(actor)
-        if self._parked is not None:
-            self._wake_host()
+        if self._place is not None:
+            self._place.call()
 
     def stop(self) -> None:
         """Run no actor any more that has not begun; the one that runs is not touched."""
@@ -44,7 +44,8 @@ class Lane:
         """Let the host end when the actor that it runs has ended."""
         self._is_closed = True
         self._hosted.clear()
-        self._wake_host()
+        if self._place is not None:
+            self._place.call()
 
     async def host(self) -> None:
         """Run actors until `close`; the body of the lane's host task.
@@ -56,7 +57,9 @@ class Lane:
         since = time.monotonic()
         while not self._is_closed:
             if not self._hosted:
-                await self._park()
+                if self._place is None:
+                    self._place = new_place()
+                await self._place.wait()
                 runs, since = 0, time.monotonic()  # the others have run meanwhile
                 continue
             if runs >= MAX_INLINE_RUNS or time.monotonic() - since > MAX_INLINE_SECONDS:
@@ -65,16 +68,3 @@ class Lane:
                 continue  # what was ready may be no longer
             await self._hosted.popleft().run()
             runs += 1
-
-    async def _park(self) -> None:
-        # Made from the first one's own class: anyio looks the backend up for each, and on trio
-        # makes it twice.
-        make = anyio.Event if self._event_type is None else self._event_type
-        event = self._parked = make()
-        self._event_type = type(event)
-        await event.wait()
-
-    def _wake_host(self) -> None:
-        if self._parked is not None:
-            self._parked.set()
-            self._parked = None

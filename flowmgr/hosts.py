@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from actors.execution import ExecutionSupervisor
+from actors.places import Place, new_place
 from actors.task import is_being_cancelled
 
 MAX_IDLE: Final = 256
@@ -107,13 +108,12 @@ class _Host:
         supervisor: runs the execution; None while there is none.
     """
 
-    __slots__ = ("_event_type", "_given", "_scope", "_scope_type", "supervisor")
+    __slots__ = ("_place", "_scope", "_scope_type", "supervisor")
 
     def __init__(self, supervisor: ExecutionSupervisor) -> None:
-        self._given = anyio.Event()
-        # The backend's own classes. They are made the same as anyio's, which look the backend up
-        # each time and then, on trio, make everything twice.
-        self._event_type = type(self._given)
+        self._place: Place | None = None  # made when it first waits
+        # The backend's own class. It is made the same as anyio's, which looks the backend up each
+        # time and then, on trio, makes everything twice.
         self._scope_type = type(anyio.CancelScope())
         self.give(supervisor)
 
@@ -123,7 +123,8 @@ class _Host:
         # A scope for each execution: closing it is what shows that others were left open in it.
         self._scope = self._scope_type()
         supervisor.stop_host = self._scope.cancel
-        self._given.set()
+        if self._place is not None:
+            self._place.call()
 
     async def run(self) -> bool:
         """Run the execution and forget it.
@@ -159,13 +160,14 @@ class _Host:
         Returns:
             Whether it is: a cancellation that nobody asked for ends the waiting as well.
         """
-        self._given = self._event_type()
+        if self._place is None:
+            self._place = new_place()
         try:
-            await self._given.wait()
+            await self._place.wait()
         except anyio.get_cancelled_exc_class():
             if is_being_cancelled():
                 raise
-        return self._given.is_set()
+        return self.supervisor is not None
 
 
 async def _absorb_stray_cancellation() -> None:
