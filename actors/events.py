@@ -78,11 +78,11 @@ class ExecutionStarted(OperatorEvent, tag=True, frozen=True, kw_only=True):
     Attributes:
         flow_id: the flow's id.
         flow_version: its version; 0 for an inline flow.
-        start_task: the task it begins with.
+        start_task: the task of the flow's own body that it begins with, or inside of.
         context: the client's context, a JSON object.
         definition: the definition of an inline flow, as JSON; ``null`` for a registered one.
         metadata: what the execution can be looked up by.
-        rerun_of: the execution that this one repeats, from `start_task` on.
+        rerun_of: the execution that this one repeats, from `start_task` on or from within it.
         parent: the execution that this one is a sub-flow of, and `parent_task` the path of the
             task in it that waits for this one.
         depth: how many executions this one is inside of.
@@ -190,7 +190,13 @@ class ForkStarted(ScopeEvent, tag=True, frozen=True, kw_only=True):
 
 
 class ScopeStarted(ScopeEvent, tag=True, frozen=True, kw_only=True):
-    """A scope was opened; what it begins with follows. `scope` is its own path."""
+    """A scope was opened; what it begins with follows. `scope` is its own path.
+
+    Attributes:
+        context: what it has in place of the context around it, a JSON object; null for that.
+    """
+
+    context: msgspec.Raw = NULL
 
 
 class ForkResumed(ScopeEvent, tag=True, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ from actors.events import (
     Transition,
     WaitStarted,
 )
-from actors.outcome import Outcome
+from actors.outcome import NULL, Outcome
 from actors.paths import COMPENSATION, FINALLY, is_opened_by_a_task, split, task_path
 from actors.plan import END
 from actors.state import Cancellation, Compensable, ExecutionState, Fork, ScopeState
@@ -221,7 +221,21 @@ def _scope_started(state: ExecutionState, event: ScopeStarted) -> None:
     fork.scopes[event.scope] = opened
     opened.context = scope.context
     if fork.binds is not None:
-        opened.context = scope.context.extended(fork.binds, fork.items[int(branch)])
+        position = int(branch)
+        opened.context = scope.context.extended(fork.binds, fork.items[position])
+        _item_opened(fork, position)
+    if event.context != NULL:
+        opened.context = Context.from_json(event.context)
+
+
+def _item_opened(fork: Fork, position: int) -> None:
+    if position != fork.following:
+        fork.ahead.add(position)
+        return
+    fork.following += 1
+    while fork.following in fork.ahead:
+        fork.ahead.remove(fork.following)
+        fork.following += 1
 
 
 def _fork_resumed(state: ExecutionState, event: ForkResumed) -> None:

@@ -140,7 +140,7 @@ class ExecutionSupervisor(ScopeHolder):
         started = message.started
         self._reply = message.reply
         first = TaskStarted(at=started.at, task=started.start_task)
-        self.record((started, first), is_request=True, key=message.key)
+        self.record((started, first, *message.further), is_request=True, key=message.key)
 
     def _recover(self, message: RecoverExecution) -> None:
         at = self._clock.now()

@@ -88,11 +88,11 @@ def after_scope(
     is_success = outcome.error is None
     if _is_decided(task, fork, fork.succeeded + is_success, fork.failed + (not is_success)):
         return (finished, JoinReached(at=at, scope=around, task=name))
-    following = len(fork.scopes)
     # In a further attempt places are given to those that have begun before, and then the others.
-    may_open = state.status != "paused" and following < fork.total and not fork.is_resumed
+    may_open = state.status != "paused" and fork.following < fork.total and not fork.is_resumed
     if isinstance(task.construct, Map) and may_open:
-        return (finished, *open_scope(task.construct.body, child(around, name, following), at))
+        following = child(around, name, fork.following)
+        return (finished, *open_scope(task.construct.body, following, at))
     return (finished,)
 
 
@@ -263,8 +263,9 @@ def waiting_for_a_place(task: PlannedTask, scope: str, fork: Fork) -> Iterator[s
         if opened.is_idle:
             yield path
     if isinstance(task.construct, Map):
-        for position in range(len(fork.scopes), fork.total):
-            yield child(scope, task.name, position)
+        for position in range(fork.following, fork.total):
+            if position not in fork.ahead:
+                yield child(scope, task.name, position)
 
 
 def fork_ends(plan: Plan, state: ExecutionState) -> Iterator[float]:

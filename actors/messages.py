@@ -8,7 +8,7 @@ import msgspec
 
 from actors.actor import Reply
 from actors.context import Context
-from actors.events import ExecutionStarted, Transition
+from actors.events import Event, ExecutionStarted, Transition
 from actors.outcome import ErrorInfo, Outcome, StopKind
 from actors.paths import ROOT
 from actors.plan import Plan, PlannedTask
@@ -29,11 +29,14 @@ class StartExecution(Message, frozen=True):
         started: what is recorded first.
         reply: is given True when it is recorded.
         key: what makes this the only one of several equal requests that starts an execution.
+        further: what is recorded with it behind the start of its task, so that it begins inside of
+            that task.
     """
 
     started: ExecutionStarted
     reply: Reply[bool]
     key: StartKey | None = None
+    further: tuple[Event, ...] = ()
 
 
 class RecoverExecution(Message, frozen=True):

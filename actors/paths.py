@@ -31,6 +31,11 @@ def child(scope: str, task: str, branch: str | int) -> str:
     return f"{scope}/{_escaped(task)}/{_escaped(str(branch))}"
 
 
+def tokens(path: str) -> list[str]:
+    """Return the tokens of a path that begins with "/": tasks and branches by turns."""
+    return [_unescaped(token) for token in path.split("/")[1:]]
+
+
 def split(path: str) -> tuple[str, str, str]:
     """Return the scope around the scope *path*, the task that opened it, and its branch.
 

@@ -71,6 +71,8 @@ class Fork(msgspec.Struct):
         binds: the name that an item has in its scope's context.
         scopes: the scopes by their path, in the order of their opening.
         attempt: the attempt of the task that opened them, or had them go on, last.
+        following: the position of the item whose scope is to be opened next, and `ahead` those
+            behind it that were opened before: in a rerun, what is kept of the other execution.
         succeeded: how many came to their end with a success, and `failed` with a failure.
         is_joined: whether what becomes of the task is decided.
         is_resumed: whether they go on in a further attempt: those that have begun come first then.
@@ -82,6 +84,8 @@ class Fork(msgspec.Struct):
     binds: str | None
     attempt: int
     scopes: dict[str, ScopeState] = {}
+    following: int = 0
+    ahead: set[int] = set()
     succeeded: int = 0
     failed: int = 0
     is_joined: bool = False

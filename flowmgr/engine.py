@@ -40,16 +40,10 @@ from flowmgr.live import LiveExecutions
 from flowmgr.metadata import check_metadata
 from flowmgr.operations import Operations
 from flowmgr.recovery import Recovery, RecoveryProgress
+from flowmgr.repeating import Repetition, repeated
 from flowmgr.retention import delete_outdated
 from flowmgr.settings import Settings
-from flowmgr.starts import (
-    Repetition,
-    StartRequest,
-    check_input,
-    check_key,
-    merged_metadata,
-    repeated,
-)
+from flowmgr.starts import StartRequest, check_input, check_key, merged_metadata
 from flowmgr.subflows import KEY_SECONDS, Child
 from flowmgr.timers import Timers
 from flowmgr.waking import Waker
@@ -211,26 +205,28 @@ class Engine(Operations):
         """Start a new execution that repeats another one, from a task on.
 
         It begins with the context that the task had in the other one. The other one stays as it
-        is; the new one names it in `Execution.rerun_of`.
+        is; the new one names it in `Execution.rerun_of`. If it begins inside of other tasks, the
+        branches or items beside it that had succeeded keep their results, and the others run anew.
 
         Args:
             execution_id: the execution to repeat, whatever its status.
-            task: the task to begin with; the flow's first one if None.
+            task: the task to begin with, by its name or by its path, such as ``/fan/left/charge``;
+                the flow's first one if None.
             context: values that replace those of the other execution.
             version: the version of the flow to run; the one that the other execution ran if None.
             by: who asks.
             reason: why.
 
         Raises:
-            InputError: there is no such task.
+            InputError: there is no such task, or the new execution cannot begin there.
             Otherwise as `start`, and as all that change an execution.
         """
         encoded = check_context(context, max_bytes=self.settings.max_context_bytes)
         events = await self._history(execution_id)
         plan = await self._plan_for(events, version)
         rerun = Repetition(task, encoded, by, reason)
-        started = repeated(execution_id, events, plan, rerun, self._clock.now())
-        supervisor = await self._live.start(_new_id(), plan, started)
+        begun = repeated(execution_id, events, plan, rerun, self._clock.now())
+        supervisor = await self._live.start(_new_id(), plan, begun.started, further=begun.further)
         return view(supervisor.execution_id, supervisor.state)
 
     async def _start(self, request: StartRequest) -> ExecutionSupervisor | str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import anyio
 
 from actors.actor import MailboxFullError, Reply
-from actors.events import ExecutionStarted
+from actors.events import Event, ExecutionStarted
 from actors.execution import ExecutionSupervisor
 from actors.hooks import SupervisorHooks
 from actors.messages import GraceEnded, OperatorRequest, RecoverExecution, StartExecution, WakeUp
@@ -105,11 +105,23 @@ class LiveExecutions(SupervisorHooks):
         return len(self._abandoned)
 
     async def start(
-        self, execution_id: str, plan: Plan, started: ExecutionStarted, key: StartKey | None = None
+        self,
+        execution_id: str,
+        plan: Plan,
+        started: ExecutionStarted,
+        key: StartKey | None = None,
+        further: tuple[Event, ...] = (),
     ) -> ExecutionSupervisor:
         """Start an execution; it is recorded, and so acknowledged, when this returns.
 
         A checkpoint only if the journal is one. Cancelling this does not cancel the execution.
+
+        Args:
+            execution_id: its id.
+            plan: what it runs.
+            started: what is recorded first.
+            key: what makes this the only one of several equal requests that starts an execution.
+            further: what is recorded behind the start of its task, so that it begins inside of it.
 
         Raises:
             EngineClosedError: the engine is stopping.
@@ -120,7 +132,7 @@ class LiveExecutions(SupervisorHooks):
         self._check_accepting()
         supervisor = self._supervise(execution_id, plan)
         reply: Reply[bool] = Reply()
-        supervisor.send(StartExecution(started, reply, key))
+        supervisor.send(StartExecution(started, reply, key, further))
         self._hosts.run(supervisor)
         await recorded(reply)
         return supervisor

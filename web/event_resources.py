@@ -11,6 +11,7 @@ from web.resources import due_timestamp, error_resource, timestamp
 _QUIET: Final = frozenset(
     {
         "binds",
+        "context",
         "due",
         "is_compensable",
         "is_merged",

@@ -116,6 +116,16 @@ async def rerun(engine):
     return await engine.rerun(execution.execution_id, context={"name": "Grace"}, by="ada")
 
 
+async def rerun_inside_of_an_item(engine):
+    retry = {"maximum_attempts": 2, "initial_interval": 0.01}
+    do = body("stumble", undone_by="undo")
+    do["tasks"][0]["retry"] = retry
+    each = {"name": "each", "kind": "map", "items": [1, 2, 3, 4], "do": do, "max_concurrency": 1}
+    execution = await engine.run(flow(each))
+    context = {"item": "again", "stumbles": 0}
+    return await engine.rerun(execution.execution_id, task="/each/2/stumble", context=context)
+
+
 async def cancelled(engine):
     execution = await engine.start(chain("hold"))
     await engine.cancel(execution.execution_id, by="ada", reason="enough", wait=PATIENCE)
@@ -235,6 +245,7 @@ SCENARIOS = [
     skipped,
     repeated,
     rerun,
+    rerun_inside_of_an_item,
     cancelled,
     paused,
     interrupted,

@@ -206,15 +206,36 @@ def test_a_task_of_a_running_execution_that_waits_is_skipped(served):
 # Running again.
 
 
-def test_a_rerun_begins_with_a_task_of_the_flows_own_body(served):
+def test_a_rerun_begins_with_a_task_that_the_flow_has_or_not_at_all(served):
     execution_id = served.run(fork(left="fail"))["execution_id"]
-    refused = problem(ask(served, execution_id, "rerun", task="/fan/left/charge"), 400)
-    assert "'/fan/left/charge' is inside of task 'fan'" in refused["detail"]
-    assert refused["errors"][0]["hint"].startswith("Rerun it from 'fan'")
+    refused = problem(ask(served, execution_id, "rerun", task="/fan/left"), 400)
+    assert "'/fan/left' is the path of a branch or an item, not of a task" in refused["detail"]
+    assert refused["errors"][0]["hint"] == "Name a task in it, such as '/fan/left/charge'"
     for unknown in ("/fan/left", "/nowhere/left/charge", "/nowhere", "charge", "/"):
         assert unknown in problem(ask(served, execution_id, "rerun", task=unknown), 400)["detail"]
     again = ask(served, execution_id, "rerun", wait=10, task="/fan").json()
     assert (again["status"], again["rerun_of"]) == ("failed", execution_id)
+
+
+def test_a_rerun_begins_inside_of_a_branch_and_keeps_what_has_succeeded_beside_it(served):
+    first = served.run(fork(left="keys", middle="succeed", right="fail"))
+    execution_id = first["execution_id"]
+    body = {"task": "/fan/left/charge", "context": {"b": 2}} | WHO
+    again = ask(served, execution_id, "rerun", wait=10, **body).json()
+    assert (again["status"], again["rerun_of"]) == ("failed", execution_id)
+    assert again["current_task"] == "end"
+    events = served.events(again["execution_id"])
+    started = [event.get("scope") for event in events if event["type"] == "TaskStarted"]
+    assert (started[0], sorted(started[1:])) == (None, ["/fan/left", "/fan/right"])
+    opened = {event["scope"]: event for event in events if event["type"] == "ScopeStarted"}
+    assert opened["/fan/left"]["context"] == {"b": 2}
+    assert "context" not in opened["/fan/middle"]
+    finished = {event["scope"]: event for event in events if event["type"] == "ScopeFinished"}
+    assert finished["/fan/left"]["result"] == ["b"]
+    assert finished["/fan/middle"]["at"] == opened["/fan/left"]["at"]
+    assert {name: events[0][name] for name in WHO} == WHO
+    refused = problem(ask(served, execution_id, "rerun", task="/fan/far/charge"), 400)
+    assert refused["errors"][0]["pointer"] == "/task"
 
 
 def test_a_rerun_has_the_context_of_the_flows_own_task_and_not_of_one_inside_of_another(served):

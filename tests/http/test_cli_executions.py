@@ -213,6 +213,18 @@ def test_a_failed_execution_is_retried_skipped_and_run_again(served, executions,
     assert f" repeats {execution_id} and is completed" in told
 
 
+def test_an_execution_is_run_again_from_a_task_inside_of_another(served, executions):
+    do = {"start_task": "keys", "tasks": [task("keys")], "conditions": []}
+    each = {"name": "each", "kind": "map", "items": [1, 2], "as": "item", "do": do}
+    execution_id = served.run(flow(each))["execution_id"]
+    options = ("--task", "/each/1/keys", "--context", '{"b": 1}', "--wait", "5")
+    again = executions("rerun", execution_id, *options, "--json").json
+    assert (again["status"], again["rerun_of"]) == ("completed", execution_id)
+    assert again["context"]["each_result"] == [["item"], ["item", "b"]]
+    says = "'/each/2'; a rerun begins where it has been"
+    assert says in refused(executions("rerun", execution_id, "--task", "/each/2/keys"), 1)
+
+
 def test_an_execution_is_deleted(served, executions):
     execution_id = served.run(chain("succeed"))["execution_id"]
     assert executions("delete", execution_id) == Ran(0, f"{execution_id} is deleted\n", "")

@@ -133,7 +133,7 @@ def skip(server: Server, execution_id: str, *, result: str | None, **options: An
 
 
 @click.command()
-@click.option("--task", help="The task to begin with; none inside of another one.")
+@click.option("--task", help="The task's name, or its path such as /each/17/send.")
 @click.option("--context", metavar="JSON|@FILE", help="Values instead of those it had.")
 @version_option
 @_changes_one

@@ -139,8 +139,13 @@ class ChangeController(Controller):
         status_code=HTTP_200_OK,
         operation_class=_verb(
             "A new execution has started, and is still running.",
-            task=text("A task of the flow's own body; the first one if not given."),
-            context=an_object("Values that replace those of the other execution."),
+            task=text(
+                "The task's name, or its path such as `/fan/left/charge` if it is inside of "
+                "others; the first one if not given."
+            ),
+            context=an_object(
+                "Values that replace those that the task had in the other execution."
+            ),
             version=_VERSION,
         ),
         summary="Run an execution again",
@@ -150,7 +155,9 @@ class ChangeController(Controller):
     ) -> Response[ExecutionResource]:
         """Start a new execution that repeats this one, whatever its status, from a task on.
 
-        It begins with the context that the task had in this one, and names it in `rerun_of`.
+        It begins with the context that the task had in this one, and names it in `rerun_of`. If
+        the task is inside of others, in a branch or for an item, the branches and items beside it
+        that had succeeded keep their results, and the others begin anew.
         """
         own = ("task", "context", "version")
         rerun = engine_of(request).rerun
