@@ -47,7 +47,9 @@ def _skip_commits() -> None:
         if next(count) % 20:
             commit(writer)
         else:
-            writer._connection.execute("ROLLBACK")
+            if writer._connection.in_transaction:
+                writer._connection.execute("ROLLBACK")
+            writer._recorder._rows.clear()
             writer._recorder.committed()
 
     replace(Writer, "_commit", skipping)

@@ -189,7 +189,7 @@ class Point(NamedTuple):
 
 GROUPS: dict[str, dict[str, Point]] = {
     "transaction": {
-        "before transaction": Point(before(Writer, "_begin"), 40),
+        "before transaction": Point(before(Recorder, "begin"), 40),
         "before apply": Point(before(Writer, "_apply"), 40),
         "mid apply": Point(after(Recorder, "append"), 40),
         "before commit": Point(before(Writer, "_commit"), 40),

@@ -8,9 +8,11 @@ import anyio.to_thread
 import pytest
 
 from actors.ports import Batch, NotRecordedError, StartKey
+from flowmgr.clock import SystemClock
 from flowmgr.errors import InternalError, JournalError
 from flowmgr.journal.sqlite import open_sqlite, upkeep
-from flowmgr.journal.sqlite.writer import MAX_GROUP, Writer
+from flowmgr.journal.sqlite.recorder import Recorder
+from flowmgr.journal.sqlite.writer import MAX_GROUP, MIN_GROUP, Writer
 from tests.journal.helpers import (
     ANY,
     complete,
@@ -28,14 +30,14 @@ pytestmark = pytest.mark.anyio
 
 
 class Gate:
-    """Stands before a method of the writer; its thread waits there while the gate is shut."""
+    """Stands before a method of the writer's; its thread waits there while the gate is shut."""
 
-    def __init__(self, monkeypatch, method):
+    def __init__(self, monkeypatch, method, owner=Writer):
         self.calls = 0
         self.arrived = threading.Event()
         self._open = threading.Event()
         self._open.set()
-        original = getattr(Writer, method)
+        original = getattr(owner, method)
 
         def gated(writer, *args):
             self.calls += 1
@@ -43,7 +45,7 @@ class Gate:
             assert self._open.wait(20)
             return original(writer, *args)
 
-        monkeypatch.setattr(Writer, method, gated)
+        monkeypatch.setattr(owner, method, gated)
 
     def shut(self):
         self.arrived.clear()
@@ -61,30 +63,42 @@ def path(tmp_path):
     return tmp_path / "journal.db"
 
 
-async def test_what_arrives_while_a_commit_runs_is_committed_together(monkeypatch, path):
-    gate = Gate(monkeypatch, "_commit")
-    async with open_sqlite(path) as store:
+class StandingClock(SystemClock):
+    """A clock that is moved by hand."""
+
+    seconds = 0.0
+
+    def monotonic(self):
+        return self.seconds
+
+
+async def commits_of(monkeypatch, path, *, seconds, count):
+    """Return in how many commits *count* starts are done that arrive during one of so long."""
+    gate, clock = Gate(monkeypatch, "finish", Recorder), StandingClock()
+    async with open_sqlite(path, clock=clock) as store:
         gate.shut()
         replies = [send(store, start_batch("first"))]
         await gate.reached()
-        replies += [send(store, start_batch(f"e{number}")) for number in range(300)]
+        replies += [send(store, start_batch(f"e{number}")) for number in range(count)]
+        clock.seconds += seconds
         gate.open()
         for reply in replies:
             await reply.get()
-        assert gate.calls == 2
+        return gate.calls - 1
+
+
+async def test_what_arrives_while_a_slow_commit_runs_is_committed_together(monkeypatch, path):
+    assert await commits_of(monkeypatch, path, seconds=0.003, count=300) == 1
+
+
+async def test_what_arrives_while_a_fast_commit_runs_is_committed_in_small_groups(
+    monkeypatch, path
+):
+    assert await commits_of(monkeypatch, path, seconds=0.0, count=2 * MIN_GROUP + 1) == 3
 
 
 async def test_a_group_has_a_bound(monkeypatch, path):
-    gate = Gate(monkeypatch, "_commit")
-    async with open_sqlite(path) as store:
-        gate.shut()
-        replies = [send(store, start_batch("first"))]
-        await gate.reached()
-        replies += [send(store, start_batch(f"e{number}")) for number in range(MAX_GROUP + 1)]
-        gate.open()
-        for reply in replies:
-            await reply.get()
-        assert gate.calls == 3
+    assert await commits_of(monkeypatch, path, seconds=1.0, count=MAX_GROUP + 1) == 2
 
 
 async def test_nothing_is_acknowledged_before_it_is_committed(monkeypatch, path):
@@ -200,7 +214,7 @@ async def test_heads_are_right_after_a_group_was_taken_back(monkeypatch, path):
 
 async def test_facts_of_a_group_that_was_taken_back_are_recorded_in_their_order(monkeypatch, path):
     order = []
-    gate = Gate(monkeypatch, "_begin")
+    gate = Gate(monkeypatch, "_apply")
     async with open_sqlite(path) as store:
         await start(store, "e")
         fail_once(monkeypatch, passing_error())
@@ -234,16 +248,16 @@ async def test_a_started_execution_whose_group_was_taken_back_never_was(monkeypa
 
 async def test_requests_are_refused_at_once_while_nothing_can_be_recorded(monkeypatch, path):
     fails = [True]
-    original = Writer._begin
+    original = Writer._apply
 
-    def begin(writer):
+    def apply(writer, group):
         if fails[0]:
             raise passing_error()
-        original(writer)
+        return original(writer, group)
 
     async with open_sqlite(path) as store:
         await start(store, "e")
-        monkeypatch.setattr(Writer, "_begin", begin)
+        monkeypatch.setattr(Writer, "_apply", apply)
         fact = send(store, Batch("e", 3, step()))
         await until(lambda: store.trouble is not None)
         assert "full" in store.trouble

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Final
 
@@ -27,3 +28,10 @@ def load_migrations() -> list[str]:
 WRITE: Final = load_queries("write.sql")
 READ: Final = load_queries("read.sql")
 LIST: Final = load_queries("list.sql")
+
+
+@cache
+def insert_events(count: int) -> str:
+    """Return the statement that inserts *count* rows of events: the same row, so often."""
+    statement, row = WRITE["insert_event"].split("VALUES")
+    return f"{statement}VALUES {', '.join([row] * count)}"

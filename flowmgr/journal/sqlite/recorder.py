@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
 from typing import Final
@@ -13,7 +14,7 @@ from actors.ports import Batch, KeyTakenError, NotRecordedError, StartKey
 from flowmgr.errors import ExecutionDamagedError, InternalError, JournalError
 from flowmgr.journal.sqlite import repair
 from flowmgr.journal.sqlite.chain import Chain, link
-from flowmgr.journal.sqlite.queries import READ, WRITE
+from flowmgr.journal.sqlite.queries import READ, WRITE, insert_events
 from flowmgr.journal.sqlite.rows import (
     DamageFoundError,
     ExecutionRow,
@@ -50,9 +51,13 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Recorder:
-    """Changes the tables, inside of transactions that the writer begins and ends.
+    """Changes the tables, inside of transactions that the writer ends.
 
-    It remembers the heads of the executions that have not ended, so that a step costs one INSERT.
+    It remembers the heads of the executions that have not ended, so that a step costs one row.
+    Events are kept until all of a transaction are inserted with one statement. If there is nothing
+    else, that is the transaction by itself: one call of SQLite's, and while it writes and waits for
+    the disk, the event loop's thread goes on.
+
     What it learns in a transaction it knows only after `committed`; `rolled_back` forgets it.
 
     Attributes:
@@ -69,7 +74,7 @@ class Recorder:
         self._is_moved = False  # whether the position has to be written, no event having it
         self._heads: dict[str, Head] = {}
         self._changed: dict[str, Head | None] = {}  # None: to be read again
-        self._rows: list[Values] = []  # of events, which are inserted all at once
+        self._rows: list[Values] = []  # of events, which are to be inserted
         [self._last_number] = connection.execute(READ["last_execution_number"]).fetchone()
 
     def committed(self) -> None:
@@ -90,21 +95,32 @@ class Recorder:
         self._rows.clear()
         self._is_moved = False
 
+    def begin(self) -> None:
+        """Begin the transaction, if it has not begun: for whoever changes the tables."""
+        if not self.connection.in_transaction:
+            self.connection.execute("BEGIN IMMEDIATE")
+
     def flush(self) -> None:
         """Insert the events that were appended: for whoever reads or changes the tables next."""
-        if self._rows:
-            self.connection.executemany(WRITE["insert_event"], self._rows)
-            self._rows.clear()
+        self.begin()
+        self._insert_rows()
 
     def finish(self) -> None:
-        """Write what is left to be written before the transaction is committed.
+        """Write what is left to be written before the transaction is committed, if it has begun.
 
         That is the events, and how far the database has come, if no row of an event says so.
         """
-        self.flush()
         if self._is_moved:
+            self.begin()
             row = msgspec.structs.replace(self.journal, position=self._position)
             self.connection.execute(WRITE["update_journal"], row.values())
+        self._insert_rows()
+
+    def _insert_rows(self) -> None:
+        if self._rows:
+            values = list(itertools.chain.from_iterable(self._rows))
+            self.connection.execute(insert_events(len(self._rows)), values)
+            self._rows.clear()
 
     def move_on(self) -> None:
         """Count a change that is not an event."""
@@ -138,6 +154,7 @@ class Recorder:
         summary = summarise(None, batch.execution_id, batch.events)
         if batch.first_seq != 1 or summary is None:
             return _does_not_continue(batch, 1)
+        self.begin()
         number = self._last_number + 1
         if batch.key is not None:
             refusal = self._take_key(batch.key, batch, number)
@@ -175,6 +192,7 @@ class Recorder:
         return crc
 
     def _update(self, how: str, row: ExecutionRow) -> None:
+        self.begin()
         self.written += 4 * PAGE
         self.connection.execute(WRITE[how], row.values())
 
@@ -247,6 +265,7 @@ class Recorder:
     def make_indexes_again(self, number: int) -> None:
         """Make the indexes of executions again from the table: they are wrong about one."""
         logger.warning("the indexes of executions are damaged (number %d): made again", number)
+        self.begin()
         self.connection.execute("REINDEX execution")
         self.move_on()
 

@@ -26,8 +26,16 @@ from flowmgr.journal.sqlite.work import Answer, Work
 
 logger = logging.getLogger(__name__)
 
+MIN_GROUP: Final = 64
 MAX_GROUP: Final = 512
-"""Pieces of work that are done in one transaction, at most."""
+"""Pieces of work that are done in one transaction, at most: the slower commits are, the more.
+
+All that are in a transaction share what it costs. But while a small one is on its way to the disk,
+the event loop's thread has work: what the one before was answered to.
+"""
+
+SHARE: Final = 10e-6
+"""Seconds of a commit that may fall to each piece of work; a group grows until it is so."""
 
 FIRST_DELAY: Final = 0.05
 """Seconds after which it is tried again to record something; doubled each time."""
@@ -62,6 +70,7 @@ class Writer:
         self._monotonic = clock.monotonic
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None: close
         self._held: deque[Work] = deque()  # facts that could not be recorded, in their order
+        self._most = MIN_GROUP  # work in the next transaction
         self._trouble: str | None = None
         self._delay = 0.0
         self._retry_at = 0.0
@@ -122,7 +131,7 @@ class Writer:
             work = self._queue.get(timeout=self._timeout())
             while work is not None:
                 group.append(work)
-                if len(group) == MAX_GROUP:
+                if len(group) == self._most:
                     return group
                 work = self._queue.get_nowait()
             self._is_closing = True
@@ -153,7 +162,6 @@ class Writer:
         if not group:
             return None
         try:
-            self._begin()
             answers = self._apply(group)
             self._commit()
         except Exception as error:  # noqa: BLE001 - whoever waits is told of it
@@ -162,18 +170,16 @@ class Writer:
         self._deliver(answers)
         return None
 
-    def _begin(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
     def _apply(self, group: Sequence[Work]) -> list[Answer]:
-        recorder = self._recorder
-        answers = [work.apply(recorder) for work in group]
-        recorder.finish()
-        return answers
+        return [work.apply(self._recorder) for work in group]
 
     def _commit(self) -> None:
-        self._connection.execute("COMMIT")
+        began = self._monotonic()
+        self._recorder.finish()
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
         self._recorder.committed()
+        self._most = min(max(MIN_GROUP, int((self._monotonic() - began) / SHARE)), MAX_GROUP)
 
     def _roll_back(self) -> None:
         self._recorder.rolled_back()
@@ -231,10 +237,10 @@ class Writer:
     def _probe(self) -> Exception | None:
         """Find out whether there is room; return why nothing can be written."""
         try:
-            self._begin()
+            self._recorder.begin()
             self._connection.execute(WRITE["pad_journal"], (PROBE_BYTES,))
             self._commit()
-            self._begin()
+            self._recorder.begin()
             self._connection.execute(WRITE["unpad_journal"])
             self._commit()
         except sqlite3.Error as error:
