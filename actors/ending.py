@@ -12,6 +12,7 @@ from actors.events import (
     ExecutionCompleted,
     ExecutionFailed,
     ScopeStarted,
+    ScopeStopped,
     TaskStarted,
     TaskStopped,
 )
@@ -51,22 +52,56 @@ def go_on_ending(plan: Plan, state: ExecutionState, execution_id: str, at: float
     """Return what is to be recorded next at the end of an execution, of whose end nothing runs."""
     ending = state.ending
     assert ending is not None
-    if ending.status != "completed":
+    is_closed = FINALLY in state.scopes
+    is_cancelled = state.status == "cancelling"
+    if ending.status != "completed" or (is_cancelled and is_closed):
         following = _next_compensation(plan, state, at)
         if following:
             return following
-    closing = state.scopes.get(FINALLY)
-    if plan.closing is not None and closing is None:
+    if plan.closing is not None and not is_closed:
         return open_scope(plan.closing, FINALLY, at)
-    if state.status == "cancelling":
+    if is_cancelled:
         return (ExecutionCancelled(at=at),)
-    if ending.status == "completed":
-        error = None if closing is None or closing.outcome is None else closing.outcome.error
-        if error is not None:
-            return (ExecutionFailed(at=at, error=error, task="finally"),)
-        if plan.output is not None:
-            return (_completed_with_output(plan, state, execution_id, at),)
-    return (_terminal(ending, at),)
+    if ending.status != "completed":
+        return (_terminal(ending, at),)
+    return _complete(plan, state, execution_id, at)
+
+
+def _complete(plan: Plan, state: ExecutionState, execution_id: str, at: float) -> Events:
+    """Return what is to be recorded when all has run of an execution that is to complete."""
+    closing = state.scopes.get(FINALLY)
+    error = None if closing is None or closing.outcome is None else closing.outcome.error
+    if error is not None:
+        return _failed_at_the_end(plan, state, error, "finally", at)
+    if plan.output is None:
+        return (ExecutionCompleted(at=at),)
+    execution = execution_values(plan, execution_id)
+    values = Values(state.context, task={}, execution=execution)
+    try:
+        output = msgspec.Raw(encode_value(plan.output.evaluate(values)))
+    except (ExpressionError, ValueRefusedError) as raised:
+        info = ErrorInfo("ExpressionError", f"the flow's output: {raised}")
+        return _failed_at_the_end(plan, state, info, "output", at)
+    return (ExecutionCompleted(at=at, output=output),)
+
+
+def conclude_cut(plan: Plan, state: ExecutionState, at: float) -> Events:
+    """Return what is to be recorded when a cancelled execution's ``finally`` has been stopped."""
+    cancelled = EndingStarted(at=at, status="cancelled")
+    assert state.ending is not None
+    if state.ending.status != "completed" or not _next_compensation(plan, state, at):
+        return (ExecutionCancelled(at=at),)
+    return (ScopeStopped(at=at, scope=FINALLY), cancelled)
+
+
+def _failed_at_the_end(
+    plan: Plan, state: ExecutionState, error: ErrorInfo, task: str, at: float
+) -> Events:
+    """Return what is to be recorded when what was to complete fails in what belongs to its end."""
+    compensation = _next_compensation(plan, state, at)
+    if not compensation:
+        return (ExecutionFailed(at=at, error=error, task=task),)
+    return (EndingStarted(at=at, status="failed", error=error, task=task), *compensation)
 
 
 def _next_compensation(plan: Plan, state: ExecutionState, at: float) -> Events:
@@ -80,20 +115,6 @@ def _next_compensation(plan: Plan, state: ExecutionState, at: float) -> Events:
             opened = (ScopeStarted(at=at, scope=COMPENSATION),) if scope is None else ()
             return (*opened, started)
     return ()
-
-
-def _completed_with_output(
-    plan: Plan, state: ExecutionState, execution_id: str, at: float
-) -> Event:
-    assert plan.output is not None
-    execution = execution_values(plan, execution_id)
-    values = Values(state.context, task={}, execution=execution)
-    try:
-        output = encode_value(plan.output.evaluate(values))
-    except (ExpressionError, ValueRefusedError) as error:
-        info = ErrorInfo("ExpressionError", f"the flow's output: {error}")
-        return ExecutionFailed(at=at, error=info, task="output")
-    return ExecutionCompleted(at=at, output=msgspec.Raw(output))
 
 
 def stop_all(

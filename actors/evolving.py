@@ -384,6 +384,9 @@ def _execution_failed(state: ExecutionState, event: ExecutionFailed) -> None:
 
 def _execution_cancelled(state: ExecutionState, event: ExecutionCancelled) -> None:
     state.status = "cancelled"
+    if state.ending is not None and state.ending.error is not None:
+        # It was about to fail: that is not forgotten because somebody has cancelled its end.
+        state.error, state.error_task = state.ending.error, state.ending.task
     _end(state, event.at)
 
 

@@ -10,12 +10,11 @@ import anyio
 from msgspec.structs import replace
 
 from actors.bodies import body_of, task_of
-from actors.ending import conclude, execution_values, stop_all
+from actors.ending import conclude, conclude_cut, execution_values, stop_all
 from actors.events import (
     AttemptFailed,
     EndingStarted,
     Event,
-    ExecutionCancelled,
     ExecutionFailed,
     SignalTaken,
     TaskFinished,
@@ -366,7 +365,7 @@ class ExecutionSupervisor(ScopeHolder):
                 self._hooks.execution_cancelling(self)
             else:
                 self._record_cancelled("abandoned")
-        elif FINALLY in state.scopes:
+        elif FINALLY in state.scopes and state.scopes[FINALLY].is_open:
             self._is_end_stopped = True
             self.stop()
             self._hooks.execution_cancelling(self)
@@ -412,9 +411,11 @@ class ExecutionSupervisor(ScopeHolder):
     def _record_cancelled(self, how: StopKind) -> None:
         state, at = self.state, self._clock.now()
         seconds = self._clock.monotonic() - self._cancel_requested
-        ended: tuple[Event, ...] = (ExecutionCancelled(at=at),)
         if state.ending is None:
             ended = conclude(self._plan, state, EndingStarted(at=at, status="cancelled"))
+        else:
+            ended = conclude_cut(self._plan, state, at)
+        self._is_end_stopped = False
         self.record((*stop_all(state, how, at, seconds), *ended))
 
     def _record_stray_cancellation(self) -> None:

@@ -303,6 +303,9 @@ class Recovery:
         history: Sequence[Event] | Exception,
         quarantined_after: int | None,
     ) -> Reply[bool] | None:
+        if not history:  # somebody has asked for it meanwhile, and deleted it when it had ended
+            self.progress.recovered += 1
+            return None
         if isinstance(history, Exception):  # its record is damaged
             logger.error("%s", history)
             self.progress.quarantined += 1

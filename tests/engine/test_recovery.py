@@ -23,7 +23,7 @@ from flowmgr import activity
 from flowmgr.errors import ExecutionStateError
 from flowmgr.journal.store import ExecutionQuery
 from flowmgr.language.definition import FlowDefinition
-from flowmgr.recovery import CHUNK, MAX_KILLS
+from flowmgr.recovery import CHUNK, MAX_KILLS, Recovery
 from tests.support.flows import PATIENCE, chain, ending_of, recorded, until
 
 pytestmark = pytest.mark.anyio
@@ -238,6 +238,30 @@ async def test_many_executions_are_recovered_and_each_once(reopened):
         await until(lambda: engine.live_executions == 0)
         found = await engine.list(ExecutionQuery(status="completed"), None, 1_000)
     assert (len(found), after.ran.count("a"), after.ran.count("b")) == (count, count, count)
+
+
+async def test_what_was_deleted_before_the_recovery_came_to_it_is_not_missed(reopened, monkeypatch):
+    before, after = Steps(waits_in="a"), Steps()
+    async with reopened.open(*before.all("a")) as engine:
+        for _ in range(3):
+            await engine.start(chain("a"))
+        await until(lambda: before.waiting == 3)
+    take_up, deleted = Recovery.take_up, []
+
+    async def after_others(recovery, execution_ids, *arguments, **options):
+        if not deleted:  # somebody asks for one, which ends, and deletes it
+            deleted.append(execution_ids[0])
+            supervisor = await recovery.load(deleted[0])
+            await supervisor.over()
+            await recovery._store.delete_executions(deleted)
+        return await take_up(recovery, execution_ids, *arguments, **options)
+
+    monkeypatch.setattr(Recovery, "take_up", after_others)
+    async with reopened.open(*after.all("a")) as engine:
+        await recovered(engine)
+        assert (engine.recovery.unfinished, engine.recovery.recovered) == (3, 3)
+        assert engine.recovery.stranded == {}
+        await until(lambda: after.ran == ["a", "a", "a"])
 
 
 @pytest.mark.parametrize("where", ["flowmgr.recovery.fold", "actors.execution.recover"])

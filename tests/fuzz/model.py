@@ -83,10 +83,13 @@ class Model:
         if "finally" in self.flow:
             closing = opened(self.flow["finally"], "~finally", root.context)
             now = self.go(closing, now, NEVER)
-            if status == "completed" and closing.outcome.error:
+            is_failing = self.cancel >= now and closing.outcome.error is not None
+            if status == "completed" and is_failing:
                 status, error, error_task = "failed", closing.outcome.error, "finally"
+            if not compensated and (is_failing or self.cancel < now):
+                now = self.compensate(now, compensated)
         if self.cancel < now:
-            status, error, error_task = "cancelled", None, None
+            status = "cancelled"
             if now > self.cancel + GRACE:
                 raise AmbiguousError("the grace ends")
         self.check_that_instants_are_apart()

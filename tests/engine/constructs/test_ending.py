@@ -139,6 +139,69 @@ async def test_the_finally_of_a_cancelled_execution_is_bounded_after_a_crash_as_
         await world.nothing_is_left(engine)
 
 
+@pytest.mark.parametrize(
+    ("fields", "error_task"),
+    [({"finally": body(task("refuse"))}, "finally"), ({"output": "context.nope"}, "output")],
+    ids=["finally", "output"],
+)
+async def test_what_fails_only_at_its_end_is_compensated_as_well(world, fields, error_task):
+    acts = Slow(world)
+    async with world.open(acts) as engine:
+        execution_id = await start(engine, task("ok", compensate={"activity": "slow"}), **fields)
+        found = await world.ended(engine, execution_id)
+        assert (found.status, found.error_task) == ("failed", error_task)
+        assert acts.ran == ["ok", "slow"]
+        await world.nothing_is_left(engine)
+
+
+async def test_what_fails_only_at_its_end_is_compensated_although_it_is_killed_meanwhile(world):
+    acts, after = Slow(world), Slow(world)
+    async with world.killed(acts) as engine:
+        done = task("ok", compensate={"activity": "slow"})
+        execution_id = await start(engine, done, **{"finally": body(task("refuse"))})
+        await world.until(lambda: acts.attempts == 1)
+        await world.pass_units(1)
+    async with world.open(after) as engine:
+        found = await world.ended(engine, execution_id)
+        assert (found.status, found.error_task) == ("failed", "finally")
+        assert (after.ran, after.attempts) == (["slow"], 0)
+        await world.nothing_is_left(engine)
+
+
+@pytest.mark.parametrize(
+    ("closing", "grace", "finished", "named"),
+    [("slow", 3, ["slow"], []), ("sleep", 1, [], ["sleep"])],
+    ids=["within its grace", "beyond its grace"],
+)
+async def test_what_is_cancelled_during_its_finally_is_compensated_as_well(
+    world, closing, grace, finished, named
+):
+    acts = Slow(world)
+    async with world.open(acts, grace=grace * world.unit) as engine:
+        done = task("ok", compensate={"activity": "slower"})
+        execution_id = await start(engine, done, **{"finally": body(task(closing))})
+        await world.pass_units(1)
+        found = await engine.cancel(execution_id, wait=50 * world.unit)
+        assert (found.status, acts.ran) == ("cancelled", ["ok", *finished, "slower"])
+        assert [line.task for line in found.cancellation.tasks] == named
+        await world.nothing_is_left(engine)
+
+
+async def test_why_an_execution_was_about_to_fail_is_told_although_its_end_is_cancelled(world):
+    acts = Slow(world)
+    async with world.open(acts) as engine:
+        done = task("ok", compensate={"activity": "slower"})
+        execution_id = await start(engine, done, task("refuse"))
+        await world.until(lambda: acts.attempts == 1)
+        found = await engine.cancel(execution_id, wait=50 * world.unit)
+        assert (found.status, found.error.type, found.error_task) == (
+            "cancelled",
+            "Refused",
+            "refuse",
+        )
+        assert acts.ran == ["ok", "slower"]
+
+
 async def test_compensation_runs_in_reverse_order_of_completion_also_in_branches(world):
     acts = Slow(world)
     noted = [task(n, activity="ok", compensate={"activity": a}) for n, a in NAMED]
