@@ -102,6 +102,7 @@ class ExecutionSupervisor(ScopeHolder):
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
             self.send(BugFound(error))
         finally:
+            self.hosts -= 1
             if self.state.has_ended and not self._pending:
                 self._close_host()  # nothing is left to decide
             else:
@@ -361,10 +362,10 @@ class ExecutionSupervisor(ScopeHolder):
         if state.status != "cancelling":
             return
         if state.ending is None or self._is_end_stopped:
-            if self._runs_subflow():  # which has a grace of its own, and keeps to it
-                self._hooks.execution_cancelling(self)
-            else:
+            if self._hooks.has_abandoned_all(self, self._running_subflows()):
                 self._record_cancelled("abandoned")
+            else:  # a sub-flow has a grace of its own, and keeps to it
+                self._hooks.execution_cancelling(self)
         elif FINALLY in state.scopes and state.scopes[FINALLY].is_open:
             self._is_end_stopped = True
             self.stop()
@@ -372,8 +373,8 @@ class ExecutionSupervisor(ScopeHolder):
         else:
             self._is_grace_over = True
 
-    def _runs_subflow(self) -> bool:
-        return any(
+    def _running_subflows(self) -> int:
+        return sum(
             task_of(self._plan, self.state, path, name).goes_on
             for path, scope in self.state.all_scopes()
             for name in scope.running

@@ -83,6 +83,7 @@ class ScopeHolder(RecordingActor):
     Attributes:
         is_host_closed: whether no code runs on the host task any more.
         is_host_disturbed: whether an activity has cancelled the task that it runs in.
+        hosts: how many host tasks run code of it, or will: more than one if one was given up.
         stop_host: cancels the host task; the engine sets it.
     """
 
@@ -104,6 +105,7 @@ class ScopeHolder(RecordingActor):
         "_time_offset",
         "_unopened",
         "_waits",
+        "hosts",
         "is_host_closed",
         "is_host_disturbed",
         "stop_host",
@@ -121,6 +123,7 @@ class ScopeHolder(RecordingActor):
         state: ExecutionState | None = None,
     ) -> None:
         super().__init__(execution_id, journal, state)
+        self.hosts = 1
         self.is_host_closed = False
         self.is_host_disturbed = False  # by an activity that cancelled the task that it runs in
         self._lane = Lane()
@@ -172,6 +175,7 @@ class ScopeHolder(RecordingActor):
 
     def _host_again(self) -> None:
         self._host_number += 1
+        self.hosts += 1
         self._lane = Lane()
         self._forks.clear()
         self.is_host_closed = False

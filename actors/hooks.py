@@ -59,6 +59,14 @@ class SupervisorHooks:
     def host_closed(self, supervisor: ExecutionSupervisor) -> None:
         """No code of the execution is running any more."""
 
+    def has_abandoned_all(self, supervisor: ExecutionSupervisor, subflows: int) -> bool:
+        """Whether the sub-flows have ended that this many running tasks wait for.
+
+        Then the tasks wait for code only that has not stopped within a grace.
+        """
+        del supervisor
+        return not subflows
+
     def journal_failed(self, error: Exception) -> None:
         """The journal could not record what happened."""
 

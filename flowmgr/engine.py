@@ -263,6 +263,14 @@ class Engine(Operations):
         except KeyTakenError as error:
             return error.execution_id
 
+    async def code_left(self, execution_id: str, parent: str) -> None:
+        """Wait until no code of an execution that has ended is running; see `LiveExecutions`."""
+        await self._live.code_left(execution_id, parent)
+
+    async def has_output(self, execution: Execution) -> bool:
+        """Whether the flow of an execution, which is registered, says what its output is."""
+        return await self.flows.has_output(execution.flow_id, execution.flow_version)
+
     async def _begin(
         self, request: StartRequest, key: StartKey | None, child: Child | None = None
     ) -> ExecutionSupervisor:

@@ -229,10 +229,24 @@ class Flows:
         plan = self._plans.get((started.flow_id, version))
         if plan is not None:
             return plan
-        record = await self._store.get_pinned_flow(started.flow_id, version)
+        return self._plan_of(await self._pinned(started.flow_id, version))
+
+    async def has_output(self, flow_id: str, version: int) -> bool:
+        """Whether a flow version says what its executions' output is, also if it has been deleted.
+
+        Raises:
+            FlowNotFoundError: the journal does not have it.
+        """
+        plan = self._plans.get((flow_id, version))
+        if plan is not None:
+            return plan.output is not None
+        return _decode((await self._pinned(flow_id, version)).definition).output is not None
+
+    async def _pinned(self, flow_id: str, version: int) -> FlowRecord:
+        record = await self._store.get_pinned_flow(flow_id, version)
         if record is None:
-            raise FlowNotFoundError(started.flow_id, version)
-        return self._plan_of(record)
+            raise FlowNotFoundError(flow_id, version)
+        return record
 
     def _plan_of(self, record: FlowRecord) -> Plan:
         key = (record.flow_id, record.version)

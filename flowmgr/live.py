@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -77,7 +78,8 @@ class LiveExecutions(SupervisorHooks):
         self._supervisors: dict[str, ExecutionSupervisor] = {}
         self._asked: dict[str, int] = {}  # requests that an execution has not answered yet
         self._to_be_parked: set[str] = set()  # of those, once it has answered
-        self._abandoned: dict[str, ExecutionSupervisor] = {}
+        self._abandoned: dict[str, anyio.Event] = {}  # set when no code of it runs any more
+        self._waits_for_code: Counter[str] = Counter()  # tasks, by the execution that they are of
         self._stopping: dict[str, tuple[float, ExecutionSupervisor]] = {}  # by order of deadline
         self._something_stops = anyio.Event()
         self._all_over = anyio.Event()
@@ -303,15 +305,39 @@ class LiveExecutions(SupervisorHooks):
         self._stopping.pop(execution_id, None)
         self._forget(supervisor)
         if _has_abandoned(supervisor.state):
-            self._abandoned[execution_id] = supervisor
+            self._abandoned[execution_id] = anyio.Event()
             self._replace_lost_threads()
             logger.warning("execution %s: code that did not stop was abandoned", execution_id)
 
     def host_closed(self, supervisor: ExecutionSupervisor) -> None:
         """Forget what is over, also if it was stopped without having ended."""
-        if self._abandoned.pop(supervisor.execution_id, None) is not None:
-            self._replace_lost_threads()
+        if not supervisor.hosts:
+            code_left = self._abandoned.pop(supervisor.execution_id, None)
+            if code_left is not None:
+                code_left.set()
+                self._replace_lost_threads()
         self._forget(supervisor)
+
+    def has_abandoned_all(self, supervisor: ExecutionSupervisor, subflows: int) -> bool:
+        """Whether that many sub-flows have ended, and left code behind."""
+        return self._waits_for_code[supervisor.execution_id] >= subflows
+
+    async def code_left(self, execution_id: str, parent: str) -> None:
+        """Wait until no code of an execution that has ended is running any more.
+
+        A checkpoint only if it has abandoned some. Meanwhile a task of the execution *parent* waits
+        for nothing but that.
+        """
+        event = self._abandoned.get(execution_id)
+        if event is None:
+            return
+        self._waits_for_code[parent] += 1
+        try:
+            await event.wait()
+        finally:
+            self._waits_for_code[parent] -= 1
+            if not self._waits_for_code[parent]:
+                del self._waits_for_code[parent]
 
     def host_again(self, supervisor: ExecutionSupervisor) -> None:
         """Run the end of an execution whose host was cancelled on another one."""

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import anyio
 import msgspec
 
-from actors.outcome import ErrorInfo, ReportedError
+from actors.outcome import NULL, ErrorInfo, ReportedError
 from actors.paths import task_path
 from actors.ports import Attempt
 from actors.state import ExecutionState
@@ -83,6 +83,12 @@ class Children(Protocol):
     async def cancel(self, execution_id: str, *, by: str | None, reason: str | None) -> Execution:
         """Cancel an execution."""
 
+    async def code_left(self, execution_id: str, parent: str) -> None:
+        """Wait until no code of an execution that has ended is running, for *parent*."""
+
+    async def has_output(self, execution: Execution) -> bool:
+        """Whether the flow of an execution says what its output is."""
+
 
 def child_key(path: str, visit: int, attempt: int) -> str:
     """Return the key under which an attempt of the task *path* has started its execution."""
@@ -130,7 +136,8 @@ class SubflowRunner:
             is_retryable = isinstance(error, EngineBusyError | JournalError)
             info = ErrorInfo(type(error).__name__, str(error), retryable=is_retryable)
             raise ReportedError(info) from error
-        return _result(ended)
+        is_bare = ended.output == NULL and not await self._children.has_output(ended)
+        return _result(ended, is_last_tasks=is_bare and bool(ended.task_results))
 
     async def _wait(self, execution_id: str, attempt: Attempt) -> Execution:
         try:
@@ -144,6 +151,9 @@ class SubflowRunner:
     async def _stop(self, execution_id: str, attempt: Attempt) -> None:
         """Cancel the execution, and wait until nothing of it is running, however long that takes.
 
+        That is also until what it has abandoned has ended by itself: if the parent is cancelled, it
+        abandons this task then; otherwise nothing may follow this attempt before.
+
         If it cannot be told because the journal takes nothing now, it is told again.
         """
         reason = f"execution {attempt.execution_id} has stopped task '{attempt.task}'"
@@ -154,21 +164,26 @@ class SubflowRunner:
             except (EngineBusyError, JournalUnavailableError):
                 await anyio.sleep(PAUSE)
             except FlowmgrError:
-                return  # it has ended by itself, is not there any more, or is being stopped
+                break  # it has ended by itself, is not there any more, or is being stopped
             else:
-                return
+                break
+        await self._children.code_left(execution_id, attempt.execution_id)
 
 
-def _result(execution: Execution) -> bytes:
+def _result(execution: Execution, *, is_last_tasks: bool) -> bytes:
     """Return what an execution comes to, as JSON.
+
+    Args:
+        execution: it, which has ended.
+        is_last_tasks: whether that is the result of its last task, its flow having no output.
 
     Raises:
         ReportedError: it has not completed.
     """
     if execution.status == "completed":
-        if execution.output != msgspec.Raw(b"null") or not execution.task_results:
-            return bytes(execution.output)
-        return bytes(next(reversed(execution.task_results.values())).data)
+        if is_last_tasks:
+            return bytes(next(reversed(execution.task_results.values())).data)
+        return bytes(execution.output)
     about = {"execution_id": execution.execution_id, "status": execution.status}
     if execution.error is not None:
         about["error"] = execution.error.as_value()  # type: ignore[assignment]

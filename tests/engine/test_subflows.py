@@ -1,5 +1,7 @@
 """Executions inside of executions: how deep they go, and that none outlives what is around it."""
 
+import contextlib
+
 import anyio
 import pytest
 
@@ -105,3 +107,94 @@ async def test_a_sub_flow_is_told_to_stop_until_that_is_recorded(monkeypatch):
         assert found.error.type == "TimedOut"
         assert sorted(await statuses(engine)) == ["cancelled", "failed"]
         assert len(refused) == 3
+
+
+class Deaf:
+    """An activity whose clean-up takes four times the grace; it notes when its code has run."""
+
+    def __init__(self):
+        self.spans = []
+
+    def activity(self):
+        @activity
+        async def deaf(context):
+            since = anyio.current_time()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(4 * GRACE)
+                self.spans.append((since, anyio.current_time()))
+
+        return deaf
+
+
+@contextlib.asynccontextmanager
+async def with_deaf_sub_flow(deaf, *more):
+    settings, activities = Settings(grace=GRACE), [deaf.activity(), *more]
+    async with open_engine(settings, activities=activities, clock=LoopClock()) as engine:
+        await engine.register(flow("inner", {"name": "deaf"}))
+        yield engine
+
+
+@in_virtual_time
+@pytest.mark.parametrize("depth", [1, 2])
+async def test_code_that_a_sub_flow_has_abandoned_is_named_by_what_it_is_inside_of(depth):
+    deaf = Deaf()
+    async with with_deaf_sub_flow(deaf) as engine:
+        name = "inner"
+        for number in range(depth):
+            await engine.register(
+                flow(f"outer{number}", {"name": "f", "kind": "flow", "flow": name})
+            )
+            name = f"outer{number}"
+        started = await engine.start(name)
+        await anyio.sleep(1)
+        found = await engine.cancel(started.execution_id, wait=100 * GRACE)
+        lines = [(line.task, line.how) for line in found.cancellation.tasks]
+        assert (found.status, lines, deaf.spans) == ("cancelled", [("f", "abandoned")], [])
+        await anyio.sleep(4 * GRACE)
+        assert (len(deaf.spans), engine.abandoned_executions) == (1, 0)
+
+
+@in_virtual_time
+async def test_a_further_attempt_waits_for_code_that_a_sub_flow_has_abandoned():
+    deaf = Deaf()
+    async with with_deaf_sub_flow(deaf) as engine:
+        task = {"name": "f", "kind": "flow", "flow": "inner", "timeout": 1}
+        task["retry"] = {"maximum_attempts": 2, "initial_interval": 0.001}
+        found = await engine.run(flow("outer", task))
+        assert found.error.type == "TimedOut"
+        [(_, first_left), (second_entered, second_left)] = deaf.spans
+        assert first_left <= second_entered < second_left <= anyio.current_time()
+
+
+@in_virtual_time
+async def test_a_join_waits_for_code_that_a_sub_flow_has_abandoned():
+    @activity
+    async def quick(context):
+        await anyio.sleep(1)
+
+    deaf = Deaf()
+    async with with_deaf_sub_flow(deaf, quick) as engine:
+        branches = {
+            "slow": {"tasks": [{"name": "f", "kind": "flow", "flow": "inner"}]},
+            "fast": {"tasks": [{"name": "quick"}]},
+        }
+        fan = {"name": "fan", "kind": "parallel", "branches": branches, "join": "any"}
+        found = await engine.run(flow("outer", fan))
+        assert (found.status, len(deaf.spans)) == ("completed", 1)
+
+
+async def test_the_result_of_a_sub_flow_with_an_output_is_that_also_if_it_is_null():
+    @activity
+    async def last(context):
+        return "the last task's"
+
+    async with open_engine(activities=[last]) as engine:
+        bare = flow("bare", {"name": "last"})
+        await engine.register(bare)
+        await engine.register({**bare, "id": "null", "output": "null"})
+        for inner, result in [("bare", b'"the last task\'s"'), ("null", b"null")]:
+            found = await engine.run(flow("outer", {"name": "f", "kind": "flow", "flow": inner}))
+            assert bytes(found.task_results["f"].data) == result
