@@ -246,6 +246,22 @@ def test_a_directory_without_flows_is_refused(tmp_path):
     assert "no *.json" in in_one_line(ran.err)
 
 
+def test_flows_below_a_directory_are_looked_at_but_not_in_hidden_directories(
+    here, written, tmp_path
+):
+    for name in ("orders/eu", ".cache"):
+        (tmp_path / name).mkdir(parents=True)
+    top, below = written(EXAMPLE), written("{", "orders/eu/flow.yaml")
+    hidden = written("{", ".cache/flow.json")
+    ran = here("validate", str(tmp_path))
+    assert (ran.code, ran.out) == (1, f"{top}: valid\n")
+    assert f"{below}: error: " in ran.err
+    assert hidden not in ran.err
+    assert (
+        f"1 of 2 files are valid (in {tmp_path} and below, hidden directories left out)" in ran.err
+    )
+
+
 def test_a_flow_file_can_be_yaml(written, tmp_path):
     good = written("name: x\nstart_task: a\nconditions: []\ntasks: [{name: a}]\n", "a.yaml")
     bad = written("name: x\nstart_task: 2030-01-31\n", "b.yml")
@@ -305,7 +321,8 @@ def test_validating_nothing_is_refused():
 
 
 def test_flows_given_to_serve_are_registered_and_a_way_to_try_them_is_shown(written, tmp_path):
-    written(EXAMPLE, "flow123.json")
+    (tmp_path / "below").mkdir()
+    written(EXAMPLE, "below/flow123.json")
     with serving("asyncio", "--flows", str(tmp_path)) as served:
         said = served.process.stdout.wait_for(r"curl -X POST (\S+)/flows/execute .*flow123")
         assert said[1] == served.process.url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,25 @@ from web.commands.errors import refuse
 
 
 def flow_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the flow files that are meant: those given, and those in directories given."""
+    """Return the flow files that are meant: those given, and all in and below directories given.
+
+    Hidden directories below those given are not looked into.
+    """
     files: list[Path] = []
     for path in paths:
-        found = [path]
-        if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        found = _files_below(path) if path.is_dir() else [path]
         if not found:
-            refuse(f"there is no *.json and no *.yaml in the directory {path}")
+            refuse(f"there is no *.json and no *.yaml in the directory {path} and below it")
         files.extend(found)
     return files
+
+
+def _files_below(directory: Path) -> list[Path]:
+    found: list[Path] = []
+    for parent, inside, names in os.walk(directory):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if Path(name).suffix in SUFFIXES]
+    return sorted(found)
 
 
 def inspect_file(

@@ -84,7 +84,7 @@ def run(flow: Path, context: str | None, **options: Any) -> None:
 @activities_option
 @tells_errors
 def validate(flows: Sequence[Path], activities: Sequence[str]) -> None:
-    """Say everything that is wrong with flow files, or with all in directories.
+    """Say everything that is wrong with flow files, or with all in directories and below them.
 
     The names of activities are checked only if the modules that declare them are given.
     Exits with 0 if there is nothing wrong, 1 if there is.
@@ -94,11 +94,16 @@ def validate(flows: Sequence[Path], activities: Sequence[str]) -> None:
         known = ActivityCatalogue.of(*activities, defaults=[builtins]).names()
     else:
         click.echo("The names of activities are not checked: give --activities", err=True)
-    is_wrong = False
-    for path in flow_files(flows):
+    files = flow_files(flows)
+    wrong = 0
+    for path in files:
         _, problems, warnings = inspect_file(path, known)
-        is_wrong = is_wrong or bool(problems)
+        wrong += bool(problems)
         tell(path, problems, warnings)
         if not problems:
             click.echo(f"{path}: valid")
-    sys.exit(NOT_FINE if is_wrong else 0)
+    directories = [str(path) for path in flows if path.is_dir()]
+    if directories:
+        looked_at = f"in {', '.join(directories)} and below, hidden directories left out"
+        click.echo(f"{len(files) - wrong} of {len(files)} files are valid ({looked_at})", err=True)
+    sys.exit(NOT_FINE if wrong else 0)

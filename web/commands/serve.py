@@ -67,7 +67,8 @@ from web.settings import WebSettings
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
     show_envvar=True,
-    help="A flow file, or a directory of *.json and *.yaml, to register; several times if need be.",
+    help="A flow file, or a directory with *.json and *.yaml in it and below, to register; several "
+    "times if need be.",
 )
 @grace_option
 @click.option(
