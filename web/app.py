@@ -9,6 +9,7 @@ from typing import Any
 from litestar import Litestar
 
 from flowmgr.engine import Engine, open_engine
+from flowmgr.language.definition import FlowDefinition
 from flowmgr.settings import Settings
 from web.controllers.activities import ActivityController
 from web.controllers.bulk import BulkController
@@ -33,7 +34,7 @@ class AppLifecycle:
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
-        self.registered: list[str] = []  # ids of the flows that it started with
+        self.registered: list[FlowDefinition] = []  # the flows that it started with
         self._stop: Callable[[BaseException], None] | None = None
 
     def bind(self, stop: Callable[[BaseException], None]) -> None:
@@ -75,7 +76,7 @@ def create_app(
         ) as engine:
             for document in flows:
                 flow = await engine.register(document)
-                lifecycle.registered.append(flow.definition.id)
+                lifecycle.registered.append(flow.definition)
             app.state.engine = lifecycle.engine = engine
             app.state.web_settings = web_settings
             yield

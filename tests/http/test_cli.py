@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from tests.support.flowmgr_server import (
 )
 from tests.support.server_process import PATIENCE, ROOT, ServerProcess
 from web.cli import main
+from web.commands.trying import example_context
 
 EXAMPLE_FILE = str(ROOT / "examples" / "flow123.json")
 STARTUP_FAILED = 3
@@ -327,6 +329,37 @@ def test_flows_given_to_serve_are_registered_and_a_way_to_try_them_is_shown(writ
         said = served.process.stdout.wait_for(r"curl -X POST (\S+)/flows/execute .*flow123")
         assert said[1] == served.process.url
         assert served.execute("flow123")["status"] == "completed"
+
+
+@pytest.mark.parametrize("example", ["order", "readings", "quotes", "document_approval"])
+def test_what_serve_says_to_try_is_accepted(example):
+    modules = ["--activities", f"examples.{example}.activities"]
+    with serving("asyncio", "--flows", str(ROOT / "examples" / example), *modules) as served:
+        said = served.process.stdout.wait_for(r"curl -X POST (\S+)/flows/execute .* -d (.*)")
+        (body,) = shlex.split(said[2])
+        response = served.post("/flows/execute", json.loads(body), {"Prefer": "respond-async"})
+        assert response.status_code == 202, response.text
+
+
+@pytest.mark.parametrize(
+    ("schema", "context"),
+    [
+        (None, {"user_id": "tester"}),
+        ({"required": ["a"], "examples": [{"b": 1}, {"a": 1}]}, {"a": 1}),
+        ({"examples": [7]}, {"user_id": "tester"}),
+        ({"required": ["a"]}, None),
+        (False, None),
+    ],
+)
+def test_a_context_to_try_is_one_that_the_input_schema_accepts(schema, context):
+    assert example_context(schema) == context
+
+
+def test_without_a_context_that_fits_serve_says_where_the_schema_is(written):
+    file = written(chain("succeed") | {"id": "strict", "input": {"required": ["order"]}})
+    with serving("asyncio", "--flows", file, "--activities", ACTIVITIES) as served:
+        said = served.process.stdout.wait_for(r"curl (\S+)  # its 'input' says which context")
+        assert said[1] == f"{served.process.url}/flows/strict"
 
 
 def refused_by_serve(*options: str, env: Mapping[str, str] | None = None) -> str:

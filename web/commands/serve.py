@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from web.commands.options import (
     http_timeout_option,
     simulate_option,
 )
+from web.commands.trying import things_to_try
 from web.servers import ServerOptions, describe_server
 from web.servers import serve as serve_app
 from web.settings import WebSettings
@@ -147,19 +147,9 @@ def serve(**options: Any) -> None:
     )
 
     def announce(line: str) -> None:
-        click.echo("\n".join([line, *_hints(line, lifecycle.registered)]))
+        url = re.search(r"https?://\S+", line)
+        hints = things_to_try(url[0], lifecycle.registered) if url else []
+        click.echo("\n".join([line, *hints]))
         sys.stdout.flush()
 
     sys.exit(serve_app(app, server, lifecycle, announce))
-
-
-def _hints(line: str, registered: Sequence[str]) -> list[str]:
-    url = re.search(r"https?://\S+", line)
-    if url is None or not registered:
-        return []
-    body = f'{{"flow_id": "{registered[0]}", "context": {{"user_id": "tester"}}}}'
-    return [
-        "Try:",
-        f"  curl -X POST {url[0]}/flows/execute -H 'Content-Type: application/json' -d '{body}'",
-        f"  open {url[0]}/docs",
-    ]

@@ -1,0 +1,42 @@
+"""What to try at a server that has just started with flows."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any, Final
+
+from flowmgr.language.definition import FlowDefinition
+from flowmgr.language.schemas import compile_schema
+
+CONTEXT: Final = {"user_id": "tester"}
+"""The context to try a flow with that has nothing to say about it."""
+
+
+def things_to_try(url: str, flows: Sequence[FlowDefinition]) -> list[str]:
+    """Return lines with commands that the server at *url* does not refuse; none without flows."""
+    if not flows:
+        return []
+    flow = flows[0]
+    context = example_context(flow.input)
+    if context is None:
+        start = f"curl {url}/flows/{flow.id}  # its 'input' says which context it is started with"
+    else:
+        body = shlex.quote(json.dumps({"flow_id": flow.id, "context": context}))
+        header = "'Content-Type: application/json'"
+        start = f"curl -X POST {url}/flows/execute -H {header} -d {body}"
+    return ["Try:", f"  {start}", f"  open {url}/docs"]
+
+
+def example_context(
+    schema: dict[str, Any] | bool | None,  # noqa: FBT001 - a JSON Schema can be true or false
+) -> dict[str, Any] | None:
+    """Return a context that *schema*, the input of a flow, accepts; None if none is known."""
+    if schema is None:
+        return CONTEXT
+    examples = schema.get("examples") if isinstance(schema, dict) else None
+    listed = examples if isinstance(examples, list) else []  # other drafts let it be anything
+    given = [each for each in listed if isinstance(each, dict)]
+    compiled = compile_schema(schema)
+    return next((each for each in [*given, CONTEXT] if not compiled.problems(each)), None)
