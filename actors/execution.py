@@ -160,7 +160,8 @@ class ExecutionSupervisor(ScopeHolder):
         self.send(TakeUp())
 
     def _operator_request(self, message: OperatorRequest) -> None:
-        if (self._is_retired or self.is_host_closed) and not self.state.has_ended:
+        is_stopped = self.is_host_closed and (self.state.ending is None or self._is_left_alone)
+        if (is_stopped or self._is_retired) and not self.state.has_ended:
             message.reply.give(NotRecordedError("the engine has stopped the execution"))
             return
         plan = message.plan if isinstance(message, RetryExecution) else self._plan

@@ -15,10 +15,11 @@ from actors.execution import ExecutionSupervisor
 from actors.hooks import SupervisorHooks
 from actors.messages import GraceEnded, OperatorRequest, RecoverExecution, StartExecution, WakeUp
 from actors.plan import Plan
-from actors.ports import Clock, Journal, KeyTakenError, NotRecordedError, StartKey
+from actors.ports import Clock, KeyTakenError, NotRecordedError, StartKey
 from actors.state import ExecutionState
 from flowmgr.errors import EngineBusyError, EngineClosedError, JournalUnavailableError
 from flowmgr.hosts import Hosts
+from flowmgr.journal.store import Store
 from flowmgr.settings import Settings
 from flowmgr.timers import Timers
 from flowmgr.watching import Watches
@@ -48,8 +49,7 @@ async def recorded(reply: Reply[bool]) -> bool:
     except KeyTakenError:
         raise
     except NotRecordedError as error:
-        msg = f"The journal has not recorded it, so nothing has changed: {error}"
-        raise JournalUnavailableError(msg) from error
+        raise _not_recorded(str(error)) from error
 
 
 class LiveExecutions(SupervisorHooks):
@@ -60,7 +60,7 @@ class LiveExecutions(SupervisorHooks):
         hosts: Hosts,
         threads: anyio.CapacityLimiter,
         *,
-        journal: Journal,
+        journal: Store,
         clock: Clock,
         settings: Settings,
         timers: Timers,
@@ -185,6 +185,8 @@ class LiveExecutions(SupervisorHooks):
             JournalUnavailableError: it could not be recorded.
         """
         execution_id = supervisor.execution_id
+        if self._journal.trouble is not None:  # it would wait behind what is to be recorded before
+            raise _not_recorded(self._journal.trouble)
         reply: Reply[bool] = Reply()
         with self.asking(execution_id):
             try:
@@ -444,6 +446,12 @@ def _has_abandoned(state: ExecutionState) -> bool:
     """Whether the receipt of a cancelled execution names code that did not stop."""
     receipt = state.cancellation
     return receipt is not None and any(line.how == "abandoned" for line in receipt.tasks)
+
+
+def _not_recorded(why: str) -> JournalUnavailableError:
+    return JournalUnavailableError(
+        f"The journal has not recorded it, so nothing has changed: {why}"
+    )
 
 
 def _closed() -> EngineClosedError:

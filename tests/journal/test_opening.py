@@ -67,6 +67,17 @@ async def test_the_settings_that_durability_rests_on_are_made(path):
 # --- one owner
 
 
+async def test_a_journal_that_is_open_is_not_opened_again_through_a_link(path):
+    link = path.with_name("link.db")
+    link.symlink_to(path.name)
+    async with open_sqlite(path):
+        assert f"process {os.getpid()}" in await refusal(link)
+    async with open_sqlite(link) as store:
+        assert f"process {os.getpid()}" in await refusal(path)
+        await start(store, "e")
+    assert not link.with_name("link.db.position").exists()
+
+
 async def test_a_journal_that_is_open_is_not_opened_again(path):
     async with open_sqlite(path) as store:
         message = await refusal(path)

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from flowmgr.errors import JournalRefusedError
+from flowmgr.journal.sqlite.connection import beside
 
 
 class LockFile:
@@ -18,7 +19,7 @@ class LockFile:
     """
 
     def __init__(self, database: Path) -> None:
-        self._path = database.with_name(f"{database.name}.lock")
+        self._path = beside(database, ".lock")
         self._database = database
         self._file: int | None = None
 
