@@ -21,22 +21,26 @@ class Actor(Generic[M]):
     """An actor that handles its messages without waiting.
 
     Subclasses implement `receive`. Nothing but messages goes in: whoever holds an actor calls
-    `send` and nothing else. Messages are handled one at a time, in the order of their arrival, by
-    whoever runs the dispatcher at that moment.
+    `send` and nothing else. Messages are handled one at a time by whoever runs the dispatcher at
+    that moment, in the order of their arrival; but what came from outside waits for one of the
+    other messages at most, so however much the actors tell each other, it is handled soon.
 
-    A mailbox is bounded. The bound is not for waiting at (two actors that wait for each other's
-    mailbox would do so for ever) but for refusing at, and only callers from outside are refused:
-    they use `offer`. Actors of an execution answer one message with one, so their mail to each
-    other needs no bound, and must not be lost because of what came from outside.
+    What comes from outside is bounded. The bound is not for waiting at (two actors that wait for
+    each other's mailbox would do so for ever) but for refusing at, and only callers from outside
+    are refused: they use `offer`. Actors of an execution answer one message with one, so their mail
+    to each other needs no bound, does not count, and must not be lost because of what came from
+    outside.
     """
 
-    __slots__ = ("_dispatcher", "_mailbox", "is_scheduled")
+    __slots__ = ("_dispatcher", "_is_turn_of_own", "_mailbox", "_offered_mail", "is_scheduled")
 
     MAILBOX_BOUND: ClassVar[int] = 1024
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
         self._mailbox: deque[M] = deque()
+        self._offered_mail: deque[M] | tuple[()] = ()  # from outside; most never have any
+        self._is_turn_of_own = False  # the last message came from outside, so others are next
         self.is_scheduled = False  # the dispatcher's: whether it has this actor in a queue
 
     def send(self, message: M) -> None:
@@ -50,18 +54,36 @@ class Actor(Generic[M]):
         """Send *message* from outside of the execution; not a checkpoint.
 
         Raises:
-            MailboxFullError: the mailbox holds `MAILBOX_BOUND` messages.
+            MailboxFullError: the mailbox holds `MAILBOX_BOUND` messages from outside.
         """
-        if len(self._mailbox) >= self.MAILBOX_BOUND:
+        offered = self._offered_mail
+        if len(offered) >= self.MAILBOX_BOUND:
             msg = f"the mailbox of {type(self).__name__} holds {self.MAILBOX_BOUND} messages"
             raise MailboxFullError(msg)
-        self.send(message)
+        if isinstance(offered, tuple):
+            offered = self._offered_mail = deque()
+        offered.append(message)
+        if not self.is_scheduled:
+            self.is_scheduled = True
+            self._dispatcher.schedule(self)
+
+    @property
+    def _has_mail(self) -> bool:
+        return bool(self._mailbox or self._offered_mail)
+
+    def _next_message(self) -> M:
+        """Take the message that is to be handled next; there is one."""
+        offered = self._offered_mail
+        if offered and not (self._is_turn_of_own and self._mailbox):
+            self._is_turn_of_own = True
+            return offered.popleft()
+        self._is_turn_of_own = False
+        return self._mailbox.popleft()
 
     def handle_mail(self) -> None:
         """Handle every message that is there; for the dispatcher."""
-        mailbox = self._mailbox
-        while mailbox:
-            self.receive(mailbox.popleft())
+        while self._has_mail:
+            self.receive(self._next_message())
 
     def receive(self, message: M) -> None:
         """Handle one message. Must not wait, and must not raise."""

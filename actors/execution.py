@@ -127,7 +127,7 @@ class ExecutionSupervisor(ScopeHolder):
     @property
     def is_idle(self) -> bool:
         """Whether nothing runs, and nothing will before somebody asks for it, or time passes."""
-        return not self.state.busy and not self._pending and not self._mailbox
+        return not self.state.busy and not self._pending and not self._has_mail
 
     @property
     def plan(self) -> Plan:
@@ -157,7 +157,7 @@ class ExecutionSupervisor(ScopeHolder):
             self.record(events)
         else:
             message.reply.give(answer=False)
-        self.send(TakeUp())
+        self.offer(TakeUp())  # ahead of what is asked while the batch is on its way
 
     def _operator_request(self, message: OperatorRequest) -> None:
         is_stopped = self.is_host_closed and (self.state.ending is None or self._is_left_alone)

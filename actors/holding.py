@@ -420,7 +420,7 @@ class ScopeHolder(RecordingActor):
             self._host_again()  # it was given up: something on it has not stopped
 
     def _parked(self, event: ExecutionParked) -> None:
-        if not self._mailbox:
+        if not self._has_mail:
             self._hooks.execution_parked(self._supervisor, event.due)
 
     def _stop(self, _: CancelRequested) -> None:

@@ -92,8 +92,8 @@ class RecordingActor(Actor[SupervisorMessage]):
     def handle_mail(self) -> None:
         """Handle messages, up to the first that has to wait for the journal."""
         mailbox = self._mailbox
-        while mailbox and not self._pending:
-            message = mailbox.popleft()
+        while (mailbox or self._offered_mail) and not self._pending:
+            message = self._next_message() if self._offered_mail else mailbox.popleft()
             try:
                 self._HANDLERS[type(message)](self, message)
             except Exception as error:  # a bug of ours ends this execution, no other
@@ -139,7 +139,7 @@ class RecordingActor(Actor[SupervisorMessage]):
             reply.give(_answer(error))
         if error is not None and not is_refused:
             self.journal_failed(error)
-        if was_waiting and not self.is_scheduled and (self._mailbox or not self.state.busy):
+        if was_waiting and not self.is_scheduled and (self._has_mail or not self.state.busy):
             self._dispatcher.schedule(self)  # otherwise `handle_mail` called, and goes on by itself
 
     def _apply(self, events: tuple[Event, ...]) -> None:

@@ -7,8 +7,12 @@ import anyio
 import pytest
 
 from actors import forks, requests
+from actors.actor import Actor
+from actors.events import WaitStarted
 from flowmgr import activity, open_engine
 from flowmgr.errors import ExecutionStateError
+from tests.support.flows import recorded, until
+from tests.support.journals import HeldJournal
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +94,40 @@ async def test_signals_that_no_task_takes_are_kept_up_to_a_bound(any_journal, mo
         await engine.signal(started.execution_id, "go", "last")
         found = await engine.wait(started.execution_id, timeout=10)
         assert [found.task_results[f"s{n}"].value for n in range(4)] == [0, 1, 2, "last"]
+
+
+async def test_a_large_map_is_cancelled_while_it_opens(monkeypatch):
+    made = []
+
+    def held(keep_ended):
+        made.append(HeldJournal(keep_ended))
+        return made[0]
+
+    monkeypatch.setattr("flowmgr.journal.MemoryJournal", held)
+    count = 3 * Actor.MAILBOX_BOUND
+    each = {
+        "name": "each",
+        "kind": "map",
+        "items": "${context.items}",
+        "do": {"tasks": [{"name": "rest", "kind": "wait", "seconds": 1000}]},
+    }
+    async with open_engine() as engine, anyio.create_task_group() as group:
+        [journal] = made
+        starting = group.create_task(engine.start(flow(each), {"items": list(range(count))}))
+        await until(lambda: journal.held)
+        journal.acknowledge_next()
+        await starting
+        execution_id = starting.return_value.execution_id
+        await until(lambda: journal.held)  # that the map has begun
+        journal.acknowledge_next()
+        supervisor = engine._live.get(execution_id)
+        await until(lambda: len(supervisor._mailbox) > Actor.MAILBOX_BOUND)
+        cancelling = group.create_task(engine.cancel(execution_id))
+        await anyio.wait_all_tasks_blocked()
+        journal.let_go()
+        await cancelling
+        assert cancelling.return_value.status in {"cancelling", "cancelled"}
+        ended = await engine.wait(execution_id, timeout=10)
+        assert ended.status == "cancelled"
+        events = await recorded(engine, execution_id)
+    assert sum(isinstance(event, WaitStarted) for event in events) < 3

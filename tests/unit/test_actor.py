@@ -50,7 +50,7 @@ def test_a_full_mailbox_refuses_what_comes_from_outside_and_keeps_what_it_has():
         actor.offer(number)
     with pytest.raises(MailboxFullError, match="Deaf holds 1024 messages"):
         actor.offer("one too many")
-    assert list(actor._mailbox) == list(range(Actor.MAILBOX_BOUND))
+    assert list(actor._offered_mail) == list(range(Actor.MAILBOX_BOUND))
 
 
 def test_a_full_mailbox_takes_what_other_actors_send():
@@ -59,6 +59,34 @@ def test_a_full_mailbox_takes_what_other_actors_send():
         actor.offer(number)
     actor.send("of its own")
     assert actor._mailbox[-1] == "of its own"
+
+
+def test_what_other_actors_send_takes_no_room_from_what_comes_from_outside():
+    actor = Deaf(Dispatcher())
+    for number in range(2 * Actor.MAILBOX_BOUND):
+        actor.send(number)
+    for number in range(Actor.MAILBOX_BOUND):
+        actor.offer(number)
+    with pytest.raises(MailboxFullError):
+        actor.offer("one too many")
+
+
+def test_what_comes_from_outside_waits_for_one_other_message_at_most_and_delays_one_no_longer():
+    class Hesitant(Recorder):
+        is_ready = False
+
+        def handle_mail(self):
+            if self.is_ready:
+                super().handle_mail()
+
+    actor = Hesitant(Dispatcher())
+    for number in range(4):
+        actor.send(number)
+    for letter in "abc":
+        actor.offer(letter)
+    actor.is_ready = True
+    actor.send(4)
+    assert actor.received == ["a", 0, "b", 1, "c", 2, 3, 4]
 
 
 def test_mail_that_was_left_is_handled_with_the_next_message():
