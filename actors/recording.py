@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
@@ -39,6 +40,7 @@ class RecordingActor(Actor[SupervisorMessage]):
     __slots__ = (
         "_changed",
         "_ended",
+        "_is_fact",
         "_is_waiting",
         "_journal",
         "_pending",
@@ -56,6 +58,7 @@ class RecordingActor(Actor[SupervisorMessage]):
         self.state: Final = state or ExecutionState()
         self._journal = journal
         self._pending: tuple[Event, ...] = ()  # what the journal has not acknowledged yet
+        self._is_fact = False  # nobody has asked for it: the journal has it wait, if it must
         self._reply: Reply[Any] | None = None  # whom to tell when it has
         self._is_waiting = False  # for the journal, which did not acknowledge at once
         self._changed: anyio.Event | None = None
@@ -106,6 +109,20 @@ class RecordingActor(Actor[SupervisorMessage]):
         if not self._pending and not self.state.busy:
             self.settle()
 
+    def refuse_waiting(self, error: NotRecordedError) -> None:
+        """Refuse the requests that wait behind a fact, which the journal has wait for room.
+
+        Not a checkpoint. Nothing of a refused request is done later. What has been appended
+        already is the journal's to answer, and what does not wait for it is answered as ever.
+        """
+        if not self._pending or not self._is_fact:
+            return
+        offered = self._offered_mail
+        self._offered_mail = deque(m for m in offered if not isinstance(m, OperatorRequest))
+        for message in offered:
+            if isinstance(message, OperatorRequest):
+                message.reply.give(error)
+
     def record(
         self, events: tuple[Event, ...], *, is_request: bool = False, key: StartKey | None = None
     ) -> None:
@@ -116,7 +133,7 @@ class RecordingActor(Actor[SupervisorMessage]):
             is_request: whether somebody asks for it, and can be told that it was not recorded.
             key: what makes this start unique.
         """
-        self._pending = events
+        self._pending, self._is_fact = events, not is_request
         batch = Batch(self.execution_id, self.state.seq + 1, events, is_request, key)
         try:
             self._journal.append(batch, self._acknowledged)

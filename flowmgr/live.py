@@ -49,7 +49,8 @@ async def recorded(reply: Reply[bool]) -> bool:
     except KeyTakenError:
         raise
     except NotRecordedError as error:
-        raise _not_recorded(str(error)) from error
+        msg = f"The journal has not recorded it, so nothing has changed: {error}"
+        raise JournalUnavailableError(msg) from error
 
 
 class LiveExecutions(SupervisorHooks):
@@ -86,6 +87,7 @@ class LiveExecutions(SupervisorHooks):
         self._is_accepting = True
         self._has_failed = False
         self._is_stopping = False  # executions that have not ended
+        journal.watch_trouble(self._refuse_waiting)
         self._drained: anyio.Event | None = None
         self._grace_scope = anyio.CancelScope()  # what draining waits in; has its deadline
 
@@ -173,7 +175,9 @@ class LiveExecutions(SupervisorHooks):
     ) -> bool:
         """Ask something of an execution, and return whether there was anything to record for it.
 
-        Cancelling this does not take the request back.
+        Cancelling this does not take the request back. It does not wait for room in the journal:
+        while that can record nothing, neither can the request be recorded, nor what it would have
+        to wait for.
 
         Args:
             supervisor: the execution's.
@@ -185,16 +189,23 @@ class LiveExecutions(SupervisorHooks):
             JournalUnavailableError: it could not be recorded.
         """
         execution_id = supervisor.execution_id
-        if self._journal.trouble is not None:  # it would wait behind what is to be recorded before
-            raise _not_recorded(self._journal.trouble)
         reply: Reply[bool] = Reply()
         with self.asking(execution_id):
             try:
                 supervisor.offer(request(reply))
+                if not reply.is_given and self._journal.trouble is not None:
+                    supervisor.refuse_waiting(NotRecordedError(self._journal.trouble))
                 return await recorded(reply)
             except MailboxFullError as error:
                 msg = f"Execution '{execution_id}' has more requests than it can take"
                 raise EngineBusyError(msg) from error
+
+    def _refuse_waiting(self, trouble: str) -> None:
+        """Refuse what was asked before the journal had to have something wait that comes first."""
+        for execution_id in self._asked:
+            supervisor = self._supervisors.get(execution_id)
+            if supervisor is not None:
+                supervisor.refuse_waiting(NotRecordedError(trouble))
 
     @contextmanager
     def asking(self, execution_id: str) -> Iterator[None]:
@@ -446,12 +457,6 @@ def _has_abandoned(state: ExecutionState) -> bool:
     """Whether the receipt of a cancelled execution names code that did not stop."""
     receipt = state.cancellation
     return receipt is not None and any(line.how == "abandoned" for line in receipt.tasks)
-
-
-def _not_recorded(why: str) -> JournalUnavailableError:
-    return JournalUnavailableError(
-        f"The journal has not recorded it, so nothing has changed: {why}"
-    )
 
 
 def _closed() -> EngineClosedError:

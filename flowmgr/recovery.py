@@ -90,17 +90,25 @@ class Recovery:
     async def load(self, execution_id: str) -> ExecutionSupervisor:
         """Return the supervisor of an execution: the live one, or one made from the journal.
 
-        What the last run of the engine has left unfinished goes on first.
+        What the last run of the engine has left unfinished goes on first: what is recorded about
+        that is on its way to the journal, and what is asked of the supervisor is handled behind it.
 
         Raises:
             ExecutionNotFoundError: there is none with this id.
             ExecutionDamagedError: its record is damaged.
             FlowmgrError: it cannot go on.
         """
+        supervisor, reply = await self._load(execution_id)
+        if reply is not None and reply.is_given:
+            await recorded(reply)
+        return supervisor
+
+    async def _load(self, execution_id: str) -> tuple[ExecutionSupervisor, Reply[bool] | None]:
+        """Do what `load` does; return also what is given when that is recorded, unless it was."""
         while True:
             supervisor = self._live.get(execution_id)
             if supervisor is not None:
-                return supervisor
+                return supervisor, None
             if execution_id not in self._loading:
                 break
             await self._loading[execution_id].wait()
@@ -111,11 +119,9 @@ class Recovery:
                 raise ExecutionNotFoundError(execution_id)
             plan, state = await self._plan_and_state(execution_id, events)
             await self._stop_children(execution_id, plan, state)
-            supervisor, reply = self._live.adopt(execution_id, plan, state)
+            return self._live.adopt(execution_id, plan, state)
         finally:
             self._loading.pop(execution_id).set()
-        await recorded(reply)
-        return supervisor
 
     async def run(self) -> None:
         """Recover what is unfinished; the body of a task of the engine's.
@@ -206,7 +212,9 @@ class Recovery:
         while self._parents:
             execution_id = self._parents.pop()
             try:
-                await self.load(execution_id)
+                _, reply = await self._load(execution_id)
+                if reply is not None:
+                    await recorded(reply)
             except (EngineClosedError, JournalError):
                 raise
             except Exception:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from actors.events import TERMINAL, Event
@@ -36,6 +36,9 @@ class MemoryJournal:
         self._logs: dict[str, _Log] = {}
         self._ended: deque[str] = deque()  # may name some that are not there, or live, by now
         self._keys: dict[tuple[str, str], tuple[StartKey, str]] = {}
+
+    def watch_trouble(self, tell: Callable[[str], None]) -> None:
+        """Never tell anything: there is always room."""
 
     def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
         """Keep *batch* and acknowledge it at once."""

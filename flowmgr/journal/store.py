@@ -122,6 +122,12 @@ class Store(Journal, Protocol):
     def trouble(self) -> str | None:
         """Why nothing can be recorded at the moment (the disk is full), in a sentence; or None."""
 
+    def watch_trouble(self, tell: Callable[[str], None]) -> None:
+        """Have *tell* called, in the event loop's thread, with `trouble` when a fact has to wait.
+
+        Not a checkpoint. Whoever was watching before is told no more.
+        """
+
     # Flows.
 
     async def put_flow(

@@ -67,17 +67,6 @@ async def test_the_settings_that_durability_rests_on_are_made(path):
 # --- one owner
 
 
-async def test_a_journal_that_is_open_is_not_opened_again_through_a_link(path):
-    link = path.with_name("link.db")
-    link.symlink_to(path.name)
-    async with open_sqlite(path):
-        assert f"process {os.getpid()}" in await refusal(link)
-    async with open_sqlite(link) as store:
-        assert f"process {os.getpid()}" in await refusal(path)
-        await start(store, "e")
-    assert not link.with_name("link.db.position").exists()
-
-
 async def test_a_journal_that_is_open_is_not_opened_again(path):
     async with open_sqlite(path) as store:
         message = await refusal(path)
@@ -86,6 +75,57 @@ async def test_a_journal_that_is_open_is_not_opened_again(path):
         await start(store, "e")
     async with open_sqlite(path):
         pass
+
+
+@pytest.mark.parametrize("spelling", ["link", "link to a directory", "relative"])
+async def test_a_journal_that_is_open_is_not_opened_again_by_another_name(
+    path, tmp_path, monkeypatch, spelling
+):
+    other = tmp_path / "other"
+    if spelling == "link":
+        other.symlink_to(path)
+    elif spelling == "link to a directory":
+        other.symlink_to(path.parent)
+        other = other / path.name
+    else:
+        monkeypatch.chdir(path.parent)
+        other = Path(f"../{path.parent.name}/{path.name}")
+    for first, second in [(path, other), (other, path)]:
+        async with open_sqlite(first) as store:
+            assert f"process {os.getpid()}" in await refusal(second)
+            await store.list_unfinished()
+    assert not list(tmp_path.glob("other.*"))
+
+
+async def test_a_link_is_followed_once_and_what_is_lost_is_missed_through_it_too(path, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    async with open_sqlite(link) as store:
+        await start(store, "e")
+        link.unlink()
+        link.symlink_to(tmp_path / "elsewhere")
+        assert [each.execution_id for each in await store.list_unfinished()] == ["e"]
+    link.unlink()
+    link.symlink_to(path)
+    path.unlink()
+    assert "is not the database that was here before" in await refusal(link)
+
+
+async def test_a_journal_with_two_names_is_refused_under_each_of_them(path):
+    async with open_sqlite(path):
+        pass
+    other = path.with_name("other.db")
+    other.hardlink_to(path)
+    for name in [path, other]:
+        assert "has 2 names (hard links)" in await refusal(name)
+    other.unlink()
+    async with open_sqlite(path):
+        pass
+
+
+async def test_links_that_lead_round_in_a_circle_are_refused(path):
+    path.symlink_to(path)
+    await refusal(path)
 
 
 HOLDER = """

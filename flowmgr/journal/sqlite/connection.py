@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,12 +29,6 @@ _PASSING: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-
-
-def beside(database: Path, suffix: str) -> Path:
-    """Return the file that belongs to a database and is next to it: not next to a link to it."""
-    actual = Path(os.path.realpath(database)) if database.is_symlink() else database
-    return actual.with_name(f"{actual.name}{suffix}")
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -43,7 +43,8 @@ async def open_sqlite(
     the closing has no effect on it.
 
     Args:
-        path: the file; others are made next to it, whose names begin with its name.
+        path: the file, or a symbolic link to it; others are made next to the file, whose names
+            begin with its name.
         durability: "full": what is acknowledged survives a power failure; "relaxed": only the end
             of the process, and it is faster.
         clock: what intervals are measured with.
@@ -55,7 +56,7 @@ async def open_sqlite(
     clock = clock or SystemClock()
     with anyio.CancelScope(shield=True):
         opened = await anyio.to_thread.run_sync(Opened, path, durability, clock)
-    reader = Reader(path)
+    reader = Reader(opened.path)
     writer = Writer(opened.recorder, opened.position, post_to_this_loop(), clock)
     writer.start()
     try:
@@ -78,6 +79,10 @@ class SqliteJournal:
     def trouble(self) -> str | None:
         """See `Store.trouble`."""
         return self._writer.trouble
+
+    def watch_trouble(self, tell: Callable[[str], None]) -> None:
+        """See `Store.watch_trouble`."""
+        self._writer.tell = tell
 
     def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
         """See `Journal.append`."""

@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 from flowmgr.errors import JournalRefusedError
-from flowmgr.journal.sqlite.connection import beside
 
 
 class LockFile:
@@ -19,7 +18,7 @@ class LockFile:
     """
 
     def __init__(self, database: Path) -> None:
-        self._path = beside(database, ".lock")
+        self._path = database.with_name(f"{database.name}.lock")
         self._database = database
         self._file: int | None = None
 

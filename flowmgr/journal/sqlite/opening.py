@@ -41,15 +41,18 @@ class Opened:
     """A database that is open, and this process's own until `close`.
 
     Attributes:
+        path: the file itself, which no symbolic link leads away from any more.
         recorder: has the connection that writes.
         position: keeps the position file.
     """
 
     def __init__(self, path: Path, durability: Durability, clock: Clock) -> None:
         check_version_of_sqlite()
+        self.path = path = real_path(path)
         self._lock = LockFile(path)
         self._lock.acquire()
         try:
+            _check_names(path)
             self.recorder, self.position = _open(path, durability, clock)
         except BaseException:
             self._lock.release()
@@ -71,6 +74,42 @@ def check_version_of_sqlite() -> None:
         msg = (
             f"The journal needs SQLite {oldest} or later, and this Python has "
             f"{sqlite3.sqlite_version}: use a newer Python or system library"
+        )
+        raise JournalRefusedError(msg)
+
+
+def real_path(path: Path) -> Path:
+    """Return where the database is: what is next to it is named after that, as SQLite does it.
+
+    Otherwise there would be as many locks as there are ways to write its name.
+
+    Raises:
+        JournalRefusedError: the symbolic links lead nowhere.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # Python before 3.13 has the latter for a loop
+        msg = f"The journal {path} cannot be found: {error}"
+        raise JournalRefusedError(msg) from error
+
+
+def _check_names(path: Path) -> None:
+    """Return if the database has one name only, or is not there yet.
+
+    Under another name it would have another lock, and SQLite another log: two owners would not know
+    of each other, and damage it.
+
+    Raises:
+        JournalRefusedError: there are hard links to it.
+    """
+    try:
+        names = path.stat().st_nlink
+    except OSError:
+        return  # opening it finds out what is wrong, if anything is
+    if names > 1:
+        msg = (
+            f"The journal {path} has {names} names (hard links), and a lock guards only one of "
+            "them: delete the others, or copy it with 'flowmgr journal backup' and use the copy"
         )
         raise JournalRefusedError(msg)
 

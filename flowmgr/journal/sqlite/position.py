@@ -17,7 +17,6 @@ import msgspec
 
 from actors.ports import Clock
 from flowmgr.errors import JournalRefusedError
-from flowmgr.journal.sqlite.connection import beside
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class PositionFile:
     """The file next to a database that has the last position of it that is known to be durable."""
 
     def __init__(self, database: Path) -> None:
-        self.path = beside(database, ".position")
+        self.path = database.with_name(f"{database.name}.position")
 
     def read(self) -> Position | None:
         """Return what the file has; None if there is no file.

@@ -19,6 +19,7 @@ from flowmgr.errors import (
 )
 from flowmgr.journal.sqlite import reading
 from flowmgr.journal.sqlite.connection import connect_without_writing, describe, transaction
+from flowmgr.journal.sqlite.opening import real_path
 from flowmgr.journal.sqlite.position import PositionFile, sync_directory
 from flowmgr.journal.sqlite.queries import READ
 from flowmgr.journal.sqlite.rows import DamageFoundError, JournalRow
@@ -94,7 +95,8 @@ def check(path: Path) -> Report:
     problems: list[str] = []
     known = None
     try:
-        known = PositionFile(path).read()  # before the database, which may only be further by then
+        # Before the database, which may only be further by then.
+        known = PositionFile(real_path(path)).read()
     except JournalRefusedError as error:
         problems.append(str(error))
     with _open(path) as connection:

@@ -11,7 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -58,6 +58,10 @@ class Writer:
 
     Work is given with `put`, and answered in the event loop's thread. While nothing can be
     recorded, what has happened waits here, in its order, and requests are refused.
+
+    Attributes:
+        tell: called in the event loop's thread with the trouble when further facts have to wait:
+            requests may be waiting for those outside.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Writer:
         self._held: deque[Work] = deque()  # facts that could not be recorded, in their order
         self._most = MIN_GROUP  # work in the next transaction
         self._trouble: str | None = None
+        self.tell: Callable[[str], None] | None = None
         self._delay = 0.0
         self._retry_at = 0.0
         self._broken: Exception | None = None
@@ -213,7 +218,10 @@ class Writer:
     def _hold(self, group: Sequence[Work]) -> None:
         """Refuse the requests of *group*, and keep the facts for later."""
         assert self._trouble is not None
-        self._held.extend(work for work in group if not work.is_request)
+        facts = [work for work in group if not work.is_request]
+        self._held.extend(facts)
+        if facts and self.tell is not None:
+            self._post(self.tell, self._trouble)
         self._deliver([work.refusal(self._trouble) for work in group if work.is_request])
 
     def _try_again(self) -> None:
