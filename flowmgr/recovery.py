@@ -12,7 +12,7 @@ import msgspec
 from anyio.lowlevel import checkpoint
 
 from actors.actor import Reply
-from actors.events import Event, ExecutionParked, ExecutionStarted
+from actors.events import TERMINAL, Event, ExecutionParked, ExecutionStarted
 from actors.evolving import fold
 from actors.execution import ExecutionSupervisor
 from actors.messages import CancelExecution, NotAllowedError
@@ -311,12 +311,13 @@ class Recovery:
         history: Sequence[Event] | Exception,
         quarantined_after: int | None,
     ) -> Reply[bool] | None:
-        if not history:  # somebody has asked for it meanwhile, and deleted it when it had ended
-            self.progress.recovered += 1
-            return None
         if isinstance(history, Exception):  # its record is damaged
             logger.error("%s", history)
             self.progress.quarantined += 1
+            return None
+        if not history or isinstance(history[-1], TERMINAL):
+            # It has ended since it was listed: somebody has asked for it, and may have deleted it.
+            self.progress.recovered += 1
             return None
         try:
             plan, state = await self._plan_and_state(execution_id, history)

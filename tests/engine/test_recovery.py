@@ -240,20 +240,24 @@ async def test_many_executions_are_recovered_and_each_once(reopened):
     assert (len(found), after.ran.count("a"), after.ran.count("b")) == (count, count, count)
 
 
-async def test_what_was_deleted_before_the_recovery_came_to_it_is_not_missed(reopened, monkeypatch):
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["ended", "deleted"])
+async def test_what_has_ended_before_the_recovery_came_to_it_is_left_alone(
+    reopened, monkeypatch, is_deleted
+):
     before, after = Steps(waits_in="a"), Steps()
     async with reopened.open(*before.all("a")) as engine:
         for _ in range(3):
             await engine.start(chain("a"))
         await until(lambda: before.waiting == 3)
-    take_up, deleted = Recovery.take_up, []
+    take_up, ended = Recovery.take_up, []
 
     async def after_others(recovery, execution_ids, *arguments, **options):
-        if not deleted:  # somebody asks for one, which ends, and deletes it
-            deleted.append(execution_ids[0])
-            supervisor = await recovery.load(deleted[0])
+        if not ended:  # somebody asks for one, which ends, and may delete it
+            ended.append(execution_ids[0])
+            supervisor = await recovery.load(ended[0])
             await supervisor.over()
-            await recovery._store.delete_executions(deleted)
+            if is_deleted:
+                await recovery._store.delete_executions(ended)
         return await take_up(recovery, execution_ids, *arguments, **options)
 
     monkeypatch.setattr(Recovery, "take_up", after_others)
@@ -262,6 +266,7 @@ async def test_what_was_deleted_before_the_recovery_came_to_it_is_not_missed(reo
         assert (engine.recovery.unfinished, engine.recovery.recovered) == (3, 3)
         assert engine.recovery.stranded == {}
         await until(lambda: after.ran == ["a", "a", "a"])
+        await until(lambda: engine.live_executions == 0)
 
 
 @pytest.mark.parametrize("where", ["flowmgr.recovery.fold", "actors.execution.recover"])
