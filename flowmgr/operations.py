@@ -404,7 +404,9 @@ class Operations:
                     supervisor = await watch.taken_up()
                     if supervisor is None:
                         raise _stopped(execution_id)
-            supervisor = supervisor or await self._supervisor(execution_id)
+            if supervisor is None:
+                with self._live.asking(execution_id):  # or it would stay, if it has ended since
+                    supervisor = await self._supervisor(execution_id)
 
     async def _is_parked(self, execution_id: str) -> bool:
         summary = await self._store.get_execution(execution_id)

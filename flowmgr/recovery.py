@@ -212,7 +212,8 @@ class Recovery:
         while self._parents:
             execution_id = self._parents.pop()
             try:
-                _, reply = await self._load(execution_id)
+                with self._live.asking(execution_id):  # or it would stay, if it has ended since
+                    _, reply = await self._load(execution_id)
                 if reply is not None:
                     await recorded(reply)
             except (EngineClosedError, JournalError):
