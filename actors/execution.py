@@ -41,6 +41,7 @@ from actors.messages import (
     AttemptToRepeat,
     BugFound,
     CancelExecution,
+    EndedMeanwhileError,
     ForkClosed,
     ForkOpened,
     GoOn,
@@ -173,6 +174,9 @@ class ExecutionSupervisor(ScopeHolder):
             return
         if not events:
             message.reply.give(answer=False)
+            return
+        if self.state.has_ended and self._lane.is_closed:
+            message.reply.give(EndedMeanwhileError())
             return
         if plan is not self._plan:
             self._use_plan(plan)  # nothing runs that could still need the other one
@@ -362,6 +366,7 @@ class ExecutionSupervisor(ScopeHolder):
         state = self.state
         if state.status != "cancelling":
             return
+        self._is_grace_over = True
         if state.ending is None or self._is_end_stopped:
             if self._hooks.has_abandoned_all(self, self._running_subflows()):
                 self._record_cancelled("abandoned")
@@ -371,8 +376,6 @@ class ExecutionSupervisor(ScopeHolder):
             self._is_end_stopped = True
             self.stop()
             self._hooks.execution_cancelling(self)
-        else:
-            self._is_grace_over = True
 
     def _running_subflows(self) -> int:
         return sum(

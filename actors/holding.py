@@ -148,7 +148,7 @@ class ScopeHolder(RecordingActor):
         self._cancel_requested = 0.0  # on the monotonic clock
         self._host_number = 1
         self._is_end_stopped = False  # of an execution that was being cancelled
-        self._is_grace_over = False  # before there was a `finally` that it could have bounded
+        self._is_grace_over = False  # a `finally` that begins later has one of its own
         self._is_retired = False
 
     @property
@@ -239,7 +239,7 @@ class ScopeHolder(RecordingActor):
         following = go_on_ending(self._plan, self.state, self.execution_id, self._clock.now())
         is_closing = following[0] == ScopeStarted(at=following[0].at, scope=FINALLY)
         if is_closing and self._is_grace_over and self.state.status == "cancelling":
-            # Compensation has used the first one up.
+            # What had to stop, or compensation, has used the first one up.
             self._hooks.execution_cancelling(self._supervisor)
         self.record(following)
 

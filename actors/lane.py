@@ -21,13 +21,17 @@ MAX_INLINE_SECONDS: Final = 0.001
 
 
 class Lane:
-    """Runs the task actors of one scope, one at a time, on a host task."""
+    """Runs the task actors of one scope, one at a time, on a host task.
 
-    __slots__ = ("_hosted", "_is_closed", "_place")
+    Attributes:
+        is_closed: whether it runs no further one.
+    """
+
+    __slots__ = ("_hosted", "_place", "is_closed")
 
     def __init__(self) -> None:
         self._hosted: deque[HostedActor[Any]] = deque()
-        self._is_closed = False
+        self.is_closed = False
         self._place: Place | None = None  # where the host waits while it has nothing to run
 
     def spawn(self, actor: HostedActor[Any]) -> None:
@@ -42,7 +46,7 @@ class Lane:
 
     def close(self) -> None:
         """Let the host end when the actor that it runs has ended."""
-        self._is_closed = True
+        self.is_closed = True
         self._hosted.clear()
         if self._place is not None:
             self._place.call()
@@ -55,7 +59,7 @@ class Lane:
         """
         runs = 0
         since = time.monotonic()
-        while not self._is_closed:
+        while not self.is_closed:
             if not self._hosted:
                 if self._place is None:
                     self._place = new_place()

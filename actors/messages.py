@@ -233,6 +233,13 @@ class NotAllowedError(Exception):
     """
 
 
+class EndedMeanwhileError(Exception):
+    """The execution had ended before the request was handled, and can go on, but not here.
+
+    Its supervisor has ended with it: ask the one that takes it up from the journal.
+    """
+
+
 class TakeUp(Message, frozen=True):
     """To the supervisor, from itself: what the journal has, and is interrupted, goes on."""
 

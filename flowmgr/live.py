@@ -185,6 +185,7 @@ class LiveExecutions(SupervisorHooks):
 
         Raises:
             NotAllowedError: the execution's status does not allow it.
+            EndedMeanwhileError: it would have an execution go on that has ended here since.
             EngineBusyError: too many requests wait for the journal already.
             JournalUnavailableError: it could not be recorded.
         """
@@ -275,10 +276,11 @@ class LiveExecutions(SupervisorHooks):
         return self._is_stopping or self._root.cancel_scope.cancel_called
 
     def execution_cancelling(self, supervisor: ExecutionSupervisor) -> None:
-        """Give the execution its grace."""
+        """Give the execution its grace, from now on."""
         if self._root.cancel_scope.cancel_called:
             return  # closed already: all is being stopped, or has been
         deadline = anyio.current_time() + self._settings.grace + GRACE_MARGIN
+        self._stopping.pop(supervisor.execution_id, None)  # the order is that of the deadlines
         self._stopping[supervisor.execution_id] = (deadline, supervisor)
         self._something_stops.set()
 
@@ -384,9 +386,11 @@ class LiveExecutions(SupervisorHooks):
                 self._something_stops = anyio.Event()
                 await self._something_stops.wait()
                 continue
-            deadline, supervisor = next(iter(self._stopping.values()))
+            execution_id, given = next(iter(self._stopping.items()))
+            deadline, supervisor = given
             await anyio.sleep_until(deadline)
-            if self._stopping.pop(supervisor.execution_id, None) is not None:
+            if self._stopping.get(execution_id) is given:  # it has neither ended nor another one
+                del self._stopping[execution_id]
                 supervisor.send(GraceEnded())
 
     def begin_draining(self, grace: float | None = None) -> None:

@@ -17,6 +17,7 @@ from actors.evolving import fold
 from actors.execution import ExecutionSupervisor
 from actors.messages import (
     CancelExecution,
+    EndedMeanwhileError,
     NotAllowedError,
     OperatorRequest,
     PauseExecution,
@@ -333,8 +334,13 @@ class Operations:
         wait: float = 0.0,
     ) -> Execution:
         with self._live.asking(execution_id):
-            supervisor = await self._supervisor(execution_id)
-            await self._asked(supervisor, request)
+            while True:
+                supervisor = await self._supervisor(execution_id)
+                try:
+                    await self._asked(supervisor, request)
+                except EndedMeanwhileError:
+                    continue
+                break
         if wait > 0:
             return await self._over(supervisor, wait)
         return view(execution_id, supervisor.state)

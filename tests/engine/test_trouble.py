@@ -92,3 +92,32 @@ async def test_what_is_asked_while_the_end_is_recorded_is_told_how_the_execution
             await until(lambda: journal.held)  # the beginning of the end
             journal.let_go()
         assert (await engine.wait(execution_id, timeout=PATIENCE)).status == "cancelled"
+
+
+async def test_a_retry_that_was_asked_for_while_the_failure_is_recorded_runs_the_task_again(
+    monkeypatch,
+):
+    journal, going_on, runs = HeldJournal(10), anyio.Event(), []
+    journal.is_holding = False
+
+    @activity
+    async def flaky(context):
+        runs.append(len(runs))
+        await going_on.wait()
+        if len(runs) == 1:
+            raise ValueError("the first time")
+
+    monkeypatch.setattr("flowmgr.journal.MemoryJournal", lambda _: journal)
+    async with open_engine(activities=[flaky]) as engine:
+        execution_id = (await engine.start(chain("flaky"))).execution_id
+        await until(lambda: runs)
+        journal.is_holding = True
+        going_on.set()
+        await until(lambda: journal.held)  # its failure
+        async with anyio.create_task_group() as group:
+            group.start_soon(engine.retry, execution_id)
+            await anyio.wait_all_tasks_blocked()
+            journal.let_go()
+        found = await engine.wait(execution_id, timeout=PATIENCE)
+        assert (found.status, len(runs)) == ("completed", 2)
+        await until(lambda: engine.live_executions == 0)

@@ -126,6 +126,28 @@ async def test_a_finally_has_its_own_grace_after_a_long_compensation(world):
         await world.nothing_is_left(engine)
 
 
+async def test_a_finally_is_bounded_by_a_grace_although_a_task_before_it_did_not_stop(world):
+    gone, acts = anyio.Event(), Slow(world)
+
+    @activity
+    async def stubborn(context):
+        with anyio.CancelScope(shield=True):
+            await gone.wait()
+
+    acts.all.append(stubborn)
+    async with world.open(acts, grace=2 * world.unit) as engine:
+        execution_id = await start(
+            engine, task("stubborn"), **{"finally": body(task("sleep"), task("ok"))}
+        )
+        await world.pass_units(0.5)
+        found = await engine.cancel(execution_id, wait=50 * world.unit)
+        assert (found.status, acts.came, acts.inside, acts.ran) == ("cancelled", 1, 0, [])
+        lines = [(line.task, line.how) for line in found.cancellation.tasks]
+        assert lines == [("stubborn", "abandoned"), ("sleep", "stopped")]
+        gone.set()
+        await world.nothing_is_left(engine)
+
+
 async def test_the_finally_of_a_cancelled_execution_is_bounded_after_a_crash_as_well(world):
     acts, after = Slow(world), Slow(world)
     async with world.killed(acts) as engine:
