@@ -82,8 +82,9 @@ class Actor(Generic[M]):
 
     def handle_mail(self) -> None:
         """Handle every message that is there; for the dispatcher."""
-        while self._has_mail:
-            self.receive(self._next_message())
+        mailbox = self._mailbox
+        while mailbox or self._offered_mail:
+            self.receive(self._next_message() if self._offered_mail else mailbox.popleft())
 
     def receive(self, message: M) -> None:
         """Handle one message. Must not wait, and must not raise."""

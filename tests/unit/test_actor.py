@@ -23,6 +23,16 @@ class Recorder(Actor):
             target.send(further)
 
 
+class Hesitant(Recorder):
+    """Handles its mail only when it is ready."""
+
+    is_ready = False
+
+    def handle_mail(self):
+        if self.is_ready:
+            super().handle_mail()
+
+
 class Deaf(Actor):
     """Leaves its mail where it is, as an actor that waits for something else does."""
 
@@ -72,13 +82,6 @@ def test_what_other_actors_send_takes_no_room_from_what_comes_from_outside():
 
 
 def test_what_comes_from_outside_waits_for_one_other_message_at_most_and_delays_one_no_longer():
-    class Hesitant(Recorder):
-        is_ready = False
-
-        def handle_mail(self):
-            if self.is_ready:
-                super().handle_mail()
-
     actor = Hesitant(Dispatcher())
     for number in range(4):
         actor.send(number)
@@ -90,13 +93,6 @@ def test_what_comes_from_outside_waits_for_one_other_message_at_most_and_delays_
 
 
 def test_mail_that_was_left_is_handled_with_the_next_message():
-    class Hesitant(Recorder):
-        is_ready = False
-
-        def handle_mail(self):
-            if self.is_ready:
-                super().handle_mail()
-
     actor = Hesitant(Dispatcher())
     actor.send(1)
     actor.is_ready = True
