@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from actors.task import MAX_WAIT
 from actors.values import ValueRefusedError, decode_value, encode_value
 from flowmgr.language.documents import refusal
 from flowmgr.language.findings import Findings, Names, capitalised, join, kind_of, quote
 from flowmgr.language.texts import TextRule, any_text
 
-MAX_SECONDS: Final = 100 * 366 * 86_400
+MAX_SECONDS: Final = int(MAX_WAIT)
 """No duration is longer than a hundred years: times stay such as a calendar has them."""
 
 
