@@ -11,8 +11,11 @@ from actors.ports import Batch, NotRecordedError, StartKey
 from flowmgr.clock import SystemClock
 from flowmgr.errors import InternalError, JournalError
 from flowmgr.journal.sqlite import open_sqlite, upkeep
-from flowmgr.journal.sqlite.recorder import Recorder
+from flowmgr.journal.sqlite.chain import encode_events
+from flowmgr.journal.sqlite.opening import Opened
+from flowmgr.journal.sqlite.recorder import MAX_ROWS, Recorder
 from flowmgr.journal.sqlite.writer import MAX_GROUP, MIN_GROUP, Writer
+from flowmgr.journal.store import EVERYTHING
 from tests.journal.helpers import (
     ANY,
     complete,
@@ -175,6 +178,28 @@ async def test_closing_finishes_what_was_given_before(path):
     assert all(reply.answer() is True for reply in replies)
     async with open_sqlite(path) as store:
         assert len(await store.list_executions(ANY, None, 1000)) == 600
+
+
+async def test_more_events_than_one_statement_inserts_are_one_transaction(path):
+    opened = Opened(path, "full", SystemClock())
+    recorder = opened.recorder
+    try:
+        assert recorder.append(start_batch("e"), encode_events(start_batch("e").events)) is None
+        recorder.finish()
+        recorder.connection.execute("COMMIT")
+        recorder.committed()
+        for number in range(2 * MAX_ROWS + 1):
+            batch = Batch("e", 3 + 2 * number, step())
+            assert recorder.append(batch, encode_events(batch.events)) is None
+        recorder.finish()
+        assert recorder.connection.in_transaction
+        recorder.connection.execute("COMMIT")
+        recorder.committed()
+    finally:
+        recorder.connection.close()
+        opened.close()
+    async with open_sqlite(path) as store:
+        assert len(await store.read_events("e", 0, EVERYTHING)) == 2 + 2 * (2 * MAX_ROWS + 1)
 
 
 # --- groups that are taken back

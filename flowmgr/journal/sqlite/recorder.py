@@ -31,6 +31,11 @@ logger = logging.getLogger(__name__)
 PAGE: Final = 4096
 """Bytes of a page of the database."""
 
+MAX_ROWS: Final = 512
+"""Rows of events that one statement inserts: a statement of SQLite's has so many variables at most
+(32,766), and there is one of them for each number of rows.
+"""
+
 
 class Head(msgspec.Struct, frozen=True):
     """Where the log of an execution that has not ended goes on.
@@ -117,10 +122,14 @@ class Recorder:
         self._insert_rows()
 
     def _insert_rows(self) -> None:
-        if self._rows:
-            values = list(itertools.chain.from_iterable(self._rows))
-            self.connection.execute(insert_events(len(self._rows)), values)
-            self._rows.clear()
+        rows = self._rows
+        if len(rows) > MAX_ROWS:
+            self.begin()
+        for first in range(0, len(rows), MAX_ROWS):
+            some = rows[first : first + MAX_ROWS]
+            values = list(itertools.chain.from_iterable(some))
+            self.connection.execute(insert_events(len(some)), values)
+        rows.clear()
 
     def move_on(self) -> None:
         """Count a change that is not an event."""
