@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -34,10 +35,7 @@ class Context(Mapping[str, Any]):
     @classmethod
     def of(cls, values: Mapping[str, msgspec.Raw]) -> Context:
         """Return a context of *values*, which are JSON."""
-        log = _Log()
-        for key, data in values.items():
-            log.append(key, data)
-        return cls(log, len(values))
+        return cls(_Log(values.items()), len(values))
 
     @classmethod
     def from_json(cls, data: bytes | msgspec.Raw) -> Context:
@@ -53,7 +51,7 @@ class Context(Mapping[str, Any]):
         log, size = self._log, self._size
         if len(log.entries) != size:  # someone else has extended this context already
             return Context.of({**self.raw(), key: data})
-        log.append(key, data)
+        log.entries.append((key, data))
         return Context(log, size + 1)
 
     def behind(self, task: str, result: msgspec.Raw, *, is_merged: bool) -> Context:
@@ -73,15 +71,15 @@ class Context(Mapping[str, Any]):
 
     def raw(self) -> dict[str, msgspec.Raw]:
         """Return the values as the JSON that they are kept in, in order of first appearance."""
-        log, size = self._log, self._size
-        if len(log.positions) == len(log.entries):  # no key was written twice
-            return dict(log.entries[:size])
+        entries, positions, size = self._log.entries, self._log.positions(), self._size
+        if len(positions) == len(entries):  # no key was written twice
+            return dict(entries[:size])
         newest = {}
-        for key, positions in log.positions.copy().items():  # a copy: threads read contexts too
-            if positions[0] >= size:
+        for key, written in positions.copy().items():  # a copy: threads read contexts too
+            if written[0] >= size:
                 break
-            last = next(position for position in reversed(positions) if position < size)
-            newest[key] = log.entries[last][1]
+            last = next(position for position in reversed(written) if position < size)
+            newest[key] = entries[last][1]
         return newest
 
     def to_json(self) -> bytes:
@@ -91,8 +89,7 @@ class Context(Mapping[str, Any]):
 
     def get_raw(self, key: str) -> msgspec.Raw | None:
         """Return the JSON under *key*, or None."""
-        positions = self._log.positions.get(key, ())
-        for position in reversed(positions):
+        for position in reversed(self._log.positions().get(key, ())):
             if position < self._size:
                 return self._log.entries[position][1]
         return None
@@ -128,18 +125,26 @@ class Context(Mapping[str, Any]):
 class _Log:
     """Entries in the order in which they were written, and where each key was written."""
 
-    __slots__ = ("entries", "positions")
+    __slots__ = ("_found", "_positions", "entries")
 
-    def __init__(self) -> None:
-        self.entries: list[tuple[str, msgspec.Raw]] = []
-        self.positions: dict[str, tuple[int, ...]] = {}
+    def __init__(self, entries: Iterable[tuple[str, msgspec.Raw]] = ()) -> None:
+        self.entries = list(entries)
+        self._positions: dict[str, tuple[int, ...]] = {}
+        self._found = 0  # of how many entries the key's position is known
 
-    def append(self, key: str, data: msgspec.Raw) -> None:
-        entries, positions = self.entries, self.positions
-        here = (len(entries),)
-        positions[key] = positions[key] + here if key in positions else here
-        entries.append((key, data))
+    def positions(self) -> dict[str, tuple[int, ...]]:
+        """Return where each key was written; made when it is asked for, far less than written."""
+        if self._found < len(self.entries):
+            with _finding:
+                found, entries = self._positions, self.entries
+                for position in range(self._found, len(entries)):
+                    key = entries[position][0]
+                    found[key] = (*found[key], position) if key in found else (position,)
+                    self._found = position + 1
+        return self._positions
 
+
+_finding: Final = threading.Lock()  # several threads may read the contexts of one log
 
 decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 """Reads a JSON object, and leaves its values as they are."""

@@ -241,8 +241,8 @@ class ExecutionSupervisor(ScopeHolder):
             at=self._clock.now(),
             scope=run.scope,
             task=run.task.name,
-            visit=run.visit,
-            attempt=run.attempt,
+            visit=run.started.visit,
+            attempt=run.started.attempt,
             outcome=message.outcome,
             due=message.due,
         )
@@ -255,8 +255,8 @@ class ExecutionSupervisor(ScopeHolder):
                 at=self._clock.now(),
                 scope=run.scope,
                 task=run.task.name,
-                visit=run.visit,
-                attempt=run.attempt,
+                visit=run.started.visit,
+                attempt=run.started.attempt,
                 due=message.due,
                 signal=message.signal,
             )
@@ -280,7 +280,7 @@ class ExecutionSupervisor(ScopeHolder):
             else:
                 actor.close()
                 self._route(run, Outcome("failure", 0.0, error=error))
-        elif fork.attempt < run.attempt:
+        elif fork.attempt < run.started.attempt:
             self.record(resume_fork(run.task, run.scope, fork, at))
         elif fork.is_joined:
             actor.close()
@@ -317,10 +317,10 @@ class ExecutionSupervisor(ScopeHolder):
         if isinstance(wait, WaitStarted):
             run = self._run_of(scope.running[wait.task])
             if wait.signal is None:
-                outcome = Outcome("success", self._clock.now() - run.began)
+                outcome = Outcome("success", self._clock.now() - run.started.at)
             else:
                 error = timed_out(wait.task)
-                outcome = Outcome("failure", self._clock.now() - run.began, error=error)
+                outcome = Outcome("failure", self._clock.now() - run.started.at, error=error)
             self._route(run, outcome)
         elif state.status != "paused":
             started = TaskStarted(
@@ -455,15 +455,9 @@ class ExecutionSupervisor(ScopeHolder):
 
     def _is_current(self, run: RunTask) -> bool:
         """Whether *run* is what the state says is running; a late report of another is ignored."""
-        state = self.state
-        scope = state.scopes.get(run.scope) if run.scope else state
-        running = None if scope is None else scope.running.get(run.task.name)
-        return (
-            running is not None
-            and running.visit == run.visit
-            and running.attempt == run.attempt
-            and state.ended_at is None
-        )
+        started = run.started
+        scope = self.state.scopes.get(started.scope) if started.scope else self.state
+        return scope is not None and scope.running.get(started.task) is started
 
     def _is_stopping(self, run: RunTask) -> bool:
         """Whether the task is being stopped, so that nothing follows it."""
@@ -480,8 +474,8 @@ class ExecutionSupervisor(ScopeHolder):
             at=self._clock.now(),
             scope=run.scope,
             task=task.name,
-            visit=run.visit,
-            attempt=run.attempt,
+            visit=run.started.visit,
+            attempt=run.started.attempt,
             outcome=outcome,
             transition=transition,
         )
@@ -513,7 +507,7 @@ class ExecutionSupervisor(ScopeHolder):
             at=self._clock.now(),
             scope=run.scope,
             task=run.task.name,
-            attempt=run.attempt,
+            attempt=run.started.attempt,
             how=how,
             seconds=seconds,
             error=error,

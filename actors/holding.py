@@ -311,12 +311,10 @@ class ScopeHolder(RecordingActor):
         state, path, plan = self.state, event.scope, self._plan
         task = task_of(plan, state, path, event.task) if path else plan.tasks[event.task]
         scope = state.scopes[path] if path else state
-        visit, attempt, since, failures = event.visit, event.attempt, scope.since, scope.failures
-        context, undoes = scope.context, None
         if path == COMPENSATION:
             done = state.compensable[event.task]
-            context, undoes = done.context, done.outcome
-        return RunTask(task, visit, attempt, context, path, since, failures, undoes, event.at)
+            return RunTask(event, task, done.context, scope.since, scope.failures, done.outcome)
+        return RunTask(event, task, scope.context, scope.since, scope.failures)
 
     def _lane_of(self, path: str) -> Lane | None:
         """Return what the tasks of a scope run on; None as long as nothing holds the scope."""
@@ -353,7 +351,7 @@ class ScopeHolder(RecordingActor):
         if wait is not None:
             self._offered[name] = wait.scope
             run = self._run_of(state.scope(wait.scope).running[wait.task])
-            self._route(run, Outcome("success", self._clock.now() - run.began, signals[0]))
+            self._route(run, Outcome("success", self._clock.now() - run.started.at, signals[0]))
 
     # Acting on what is recorded: scopes.
 

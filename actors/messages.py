@@ -8,9 +8,8 @@ import msgspec
 
 from actors.actor import Reply
 from actors.context import Context
-from actors.events import Event, ExecutionStarted, Transition
+from actors.events import Event, ExecutionStarted, TaskStarted, Transition
 from actors.outcome import ErrorInfo, Outcome, StopKind
-from actors.paths import ROOT
 from actors.plan import Plan, PlannedTask
 from actors.ports import StartKey
 
@@ -55,26 +54,25 @@ class RunTask(Message, frozen=True):
     """To a task actor, from the supervisor: run this attempt.
 
     Attributes:
+        started: the attempt, as it is recorded.
         task: what to run.
-        visit: how many times the scope has come to the task, from 1.
-        attempt: which attempt of the visit this is, from 1.
         context: the values that the scope has.
-        scope: the path of the scope.
         since: when the first attempt of the visit began: seconds since 1970-01-01 UTC.
         failures: how many attempts of the visit have failed.
         undoes: how the task finished that this one compensates; None if it does not.
-        began: when the attempt began.
     """
 
+    started: TaskStarted
     task: PlannedTask
-    visit: int
-    attempt: int
     context: Context
-    scope: str = ROOT
-    since: float = 0.0
+    since: float
     failures: int = 0
     undoes: Outcome | None = None
-    began: float = 0.0
+
+    @property
+    def scope(self) -> str:
+        """The path of the scope that the task is in."""
+        return self.started.scope
 
 
 class ApplyConditions(Message, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from actors.context import Context
-from actors.events import Event
+from actors.events import Event, TaskStarted
 from actors.outcome import StopKind
 
 Acknowledge = Callable[[Exception | None], None]
@@ -101,27 +101,21 @@ class Attempt(msgspec.Struct):
 
     Attributes:
         execution_id: the execution it belongs to.
-        task: the task's name.
-        number: which attempt of the task this is, from 1.
+        started: the attempt, as it is recorded.
         context: the values that the execution has so far.
         grace: seconds that a cancelled attempt has for its clean-up.
         stop_kind: how the attempt stopped, if it was cancelled; a runner that stops it in another
             way than at a checkpoint says so here before it lets the cancellation through.
         arguments: what the task is to be run with, a value of the runner's own; UNSET if the flow
             says nothing about it.
-        scope: the path of the scope that the task is in.
-        visit: how many times that scope has come to the task, from 1.
     """
 
     execution_id: str
-    task: str
-    number: int
+    started: TaskStarted
     context: Context
     grace: float
     stop_kind: StopKind = "stopped"
     arguments: Any = msgspec.UNSET
-    scope: str = ""
-    visit: int = 1
 
 
 class ActivityRunner(Protocol):

@@ -145,19 +145,19 @@ class RecordingActor(Actor[SupervisorMessage]):
 
     def _acknowledged(self, error: Exception | None) -> None:
         events, self._pending = self._pending, ()
-        reply, self._reply = self._reply, None
-        was_waiting, self._is_waiting = self._is_waiting, False
-        is_refused = isinstance(error, NotRecordedError)
         if error is None:
             self._apply(events)
         elif not self.state.seq:
             self.never_began()
-        if reply is not None:
+        if self._reply is not None:
+            reply, self._reply = self._reply, None
             reply.give(_answer(error))
-        if error is not None and not is_refused:
+        if error is not None and not isinstance(error, NotRecordedError):
             self.journal_failed(error)
-        if was_waiting and not self.is_scheduled and (self._has_mail or not self.state.busy):
-            self._dispatcher.schedule(self)  # otherwise `handle_mail` called, and goes on by itself
+        if self._is_waiting:  # otherwise `handle_mail` called, and goes on by itself
+            self._is_waiting = False
+            if not self.is_scheduled and (self._has_mail or not self.state.busy):
+                self._dispatcher.schedule(self)
 
     def _apply(self, events: tuple[Event, ...]) -> None:
         evolve(self.state, events)

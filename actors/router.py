@@ -94,7 +94,7 @@ def values_of(
     plan: Plan, execution_id: str, run: RunTask, outcome: Outcome | None = None
 ) -> Values:
     """Return what expressions can speak of, during a task's attempt or behind it."""
-    about = {"name": run.task.name, "visit": run.visit, "attempt": run.attempt}
+    about = {"name": run.task.name, "visit": run.started.visit, "attempt": run.started.attempt}
     known = run.undoes if outcome is None else outcome
     execution = execution_values(plan, execution_id)
     return Values(run.context, task=about, execution=execution, outcome=known)

@@ -66,13 +66,7 @@ class TaskActor(HostedActor[RunTask]):
         monotonic = environment.clock.monotonic
         task = message.task
         attempt = Attempt(
-            environment.execution_id,
-            task.name,
-            message.attempt,
-            message.context,
-            environment.grace,
-            scope=message.scope,
-            visit=message.visit,
+            environment.execution_id, message.started, message.context, environment.grace
         )
         started = monotonic()
         try:
@@ -171,7 +165,7 @@ def seconds_left(message: RunTask, clock: Clock) -> float | None:
         return None
     ends = []
     if task.timeout is not None:
-        ends.append(message.began + task.timeout)
+        ends.append(message.started.at + task.timeout)
     if task.deadline is not None:
         ends.append(message.since + task.deadline)
     return max(0.0, min(ends) - clock.now())

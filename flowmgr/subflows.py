@@ -116,14 +116,15 @@ class SubflowRunner:
         Raises:
             ReportedError: it failed or was cancelled, or it could not be started.
         """
-        path = task_path(attempt.scope, attempt.task)
+        started = attempt.started
+        path = task_path(started.scope, started.task)
         child = Child(
             flow_id=self._flow_id,
             version=self._version,
             context={} if attempt.arguments is msgspec.UNSET else attempt.arguments,
             parent=attempt.execution_id,
             parent_task=path,
-            key=child_key(path, attempt.visit, attempt.number),
+            key=child_key(path, started.visit, started.attempt),
         )
         try:
             with anyio.CancelScope(shield=True):  # or it could be started without anybody knowing
@@ -156,7 +157,7 @@ class SubflowRunner:
 
         If it cannot be told because the journal takes nothing now, it is told again.
         """
-        reason = f"execution {attempt.execution_id} has stopped task '{attempt.task}'"
+        reason = f"execution {attempt.execution_id} has stopped task '{attempt.started.task}'"
         while True:
             try:
                 await self._children.cancel(execution_id, by="flowmgr", reason=reason)

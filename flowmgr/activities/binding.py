@@ -136,7 +136,7 @@ def given_context(attempt: Attempt) -> Context:
         return attempt.context
     if not isinstance(arguments, Mapping):
         msg = (
-            f"the arguments of task '{attempt.task}' come to a value of type "
+            f"the arguments of task '{attempt.started.task}' come to a value of type "
             f"{type(arguments).__name__}, not to an object: arguments are found by their names"
         )
         raise InvalidArgumentsError(msg)

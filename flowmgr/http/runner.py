@@ -210,7 +210,8 @@ def _key(attempt: Attempt) -> str:
 
     A server that knows such keys does once what it is asked twice.
     """
-    place = [attempt.execution_id, attempt.scope, attempt.task, attempt.visit]
+    started = attempt.started
+    place = [attempt.execution_id, started.scope, started.task, started.visit]
     return hashlib.sha256(encode_value(place)).hexdigest()[:32]
 
 

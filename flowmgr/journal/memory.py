@@ -43,16 +43,16 @@ class MemoryJournal:
     def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
         """Keep *batch* and acknowledge it at once."""
         execution_id = batch.execution_id
-        log = self._logs.get(execution_id)
-        if batch.first_seq != (1 if log is None else len(log.events) + 1):
+        log = self._logs.get(execution_id) or _Log(execution_id)
+        if batch.first_seq != len(log.events) + 1:
             msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
             raise InternalError(msg)
-        if batch.key is not None and (taken := self._take_key(batch)) is not None:
-            acknowledge(taken)
-            return
-        if log is None:
-            key = None if batch.key is None else (batch.key.scope, batch.key.key)
-            log = self._logs[execution_id] = _Log(execution_id, key)
+        if batch.first_seq == 1:
+            if batch.key is not None and (taken := self._take_key(batch.key, batch)) is not None:
+                acknowledge(taken)
+                return
+            log.key = batch.key
+            self._logs[execution_id] = log
         log.events.extend(batch.events)
         if type(batch.events[-1]) in TERMINAL:
             self._ended.append(execution_id)
@@ -60,9 +60,7 @@ class MemoryJournal:
                 self._forget(self._ended.popleft())
         acknowledge(None)
 
-    def _take_key(self, batch: Batch) -> KeyTakenError | None:
-        key = batch.key
-        assert key is not None
+    def _take_key(self, key: StartKey, batch: Batch) -> KeyTakenError | None:
         found = self._keys.get((key.scope, key.key))
         if found is not None and found[0].expires_at > batch.events[0].at:
             return KeyTakenError(found[1], found[0].fingerprint)
@@ -75,8 +73,9 @@ class MemoryJournal:
         if log is None or not isinstance(log.events[-1], TERMINAL):
             return False
         del self._logs[execution_id]
-        if log.key is not None and self._keys[log.key][1] == execution_id:
-            del self._keys[log.key]
+        key = None if log.key is None else (log.key.scope, log.key.key)
+        if key is not None and self._keys[key][1] == execution_id:
+            del self._keys[key]
         return True
 
     async def put_flow(
@@ -188,8 +187,8 @@ class _Log:
 
     __slots__ = ("_execution_id", "_summarised", "_summary", "events", "key")
 
-    def __init__(self, execution_id: str, key: tuple[str, str] | None) -> None:
-        self.key = key  # that it was started with
+    def __init__(self, execution_id: str) -> None:
+        self.key: StartKey | None = None  # that it was started with
         self.events: list[Event] = []
         self._execution_id = execution_id
         self._summary: ExecutionSummary | None = None

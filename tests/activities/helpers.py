@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from actors.context import Context
+from actors.events import TaskStarted
 from actors.outcome import ReportedError
 from actors.ports import Attempt
 from actors.values import decode_value
@@ -19,7 +20,8 @@ LOOPBACK = ("127.0.0.1/32",)
 
 
 def attempt(arguments, number=1):
-    return Attempt("e", "fetch", number, Context(), 1.0, arguments=arguments)
+    started = TaskStarted(at=0.0, task="fetch", attempt=number)
+    return Attempt("e", started, Context(), 1.0, arguments=arguments)
 
 
 def runner(*, expect=None, lookup=resolve, dial=None, tls=None, allow=LOOPBACK, **settings):

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from actors.context import Context
+from actors.events import TaskStarted
 from actors.outcome import describe_error
 from actors.ports import Attempt
 from flowmgr.activities import (
@@ -42,7 +43,8 @@ async def open_resources(**options):
 
 
 def attempt(grace=10.0, **values):
-    return Attempt("execution", "task", 1, Context.from_json(json.dumps(values).encode()), grace)
+    context = Context.from_json(json.dumps(values).encode())
+    return Attempt("execution", TaskStarted(at=0.0, task="task"), context, grace)
 
 
 async def run(declared, resources, **values):

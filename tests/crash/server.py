@@ -111,7 +111,10 @@ def _name_attempts() -> None:
     async def named(actor: TaskActor) -> None:
         message = actor._message
         attempt = effects.Attempt(
-            actor._environment.execution_id, message.task.name, message.visit, message.attempt
+            actor._environment.execution_id,
+            message.task.name,
+            message.started.visit,
+            message.started.attempt,
         )
         token = effects.current.set(attempt)
         try:

@@ -8,6 +8,7 @@ import sys
 import anyio
 
 from actors.context import Context
+from actors.events import TaskStarted
 from actors.ports import Attempt
 from flowmgr.activities import RunnerResources, runner_for
 from tests.support import sample_activities
@@ -22,7 +23,8 @@ async def main(files: list[str]) -> None:
         for number, file in enumerate(files):
             runner = runner_for(kinds[number % len(kinds)], resources)
             context = Context.from_json(f'{{"started": "{file}"}}'.encode())
-            group.start_soon(runner.run, Attempt("e", "t", 1, context, 60.0))
+            started = TaskStarted(at=0.0, task="t")
+            group.start_soon(runner.run, Attempt("e", started, context, 60.0))
 
 
 if __name__ == "__main__":

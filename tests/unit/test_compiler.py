@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from actors.context import Context
+from actors.events import TaskStarted
 from actors.expressions import Values
 from actors.outcome import Outcome, ReportedError
 from actors.plan import Map, Parallel, Plan, Signal, Wait
@@ -178,7 +179,7 @@ def test_a_request_is_a_template():
 
 
 def attempt(arguments: object) -> Attempt:
-    return Attempt("e", "t", 1, Context(), 10.0, arguments=arguments)
+    return Attempt("e", TaskStarted(at=0.0, task="t"), Context(), 10.0, arguments=arguments)
 
 
 async def test_set_returns_its_values_which_are_merged():
