@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic, TypeVar, cast
 
 import anyio
-
-if TYPE_CHECKING:
-    from actors.dispatcher import Dispatcher
 
 M = TypeVar("M")
 
@@ -20,10 +17,14 @@ class MailboxFullError(Exception):
 class Actor(Generic[M]):
     """An actor that handles its messages without waiting.
 
+    It is not a task: spawning one for each would cost an execution more than everything else it
+    does. It runs in whoever sends it mail, to completion, before the sender goes on; what it is
+    sent while it does (by itself, or by whom it tells something) is handled behind that.
+
     Subclasses implement `receive`. Nothing but messages goes in: whoever holds an actor calls
-    `send` and nothing else. Messages are handled one at a time by whoever runs the dispatcher at
-    that moment, in the order of their arrival; but what came from outside waits for one of the
-    other messages at most, so however much the actors tell each other, it is handled soon.
+    `send` and nothing else. Messages are handled one at a time, all in the event loop's thread, in
+    the order of their arrival; but what came from outside waits for one of the other messages at
+    most, so however much the actors tell each other, it is handled soon.
 
     What comes from outside is bounded. The bound is not for waiting at (two actors that wait for
     each other's mailbox would do so for ever) but for refusing at, and only callers from outside
@@ -32,23 +33,21 @@ class Actor(Generic[M]):
     outside.
     """
 
-    __slots__ = ("_dispatcher", "_is_turn_of_own", "_mailbox", "_offered_mail", "is_scheduled")
+    __slots__ = ("_is_handling", "_is_turn_of_own", "_mailbox", "_offered_mail")
 
     MAILBOX_BOUND: ClassVar[int] = 1024
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self) -> None:
         self._mailbox: deque[M] = deque()
         self._offered_mail: deque[M] | tuple[()] = ()  # from outside; most never have any
         self._is_turn_of_own = False  # the last message came from outside, so others are next
-        self.is_scheduled = False  # the dispatcher's: whether it has this actor in a queue
+        self._is_handling = False  # further mail is handled behind what is being handled
 
     def send(self, message: M) -> None:
         """Put *message* into the mailbox and have it handled; not a checkpoint."""
         self._mailbox.append(message)
-        if not self.is_scheduled:
-            self.is_scheduled = True
-            self._dispatcher.schedule(self)
+        if not self._is_handling:
+            self.handle_mail()
 
     def offer(self, message: M) -> None:
         """Send *message* from outside of the execution; not a checkpoint.
@@ -63,9 +62,8 @@ class Actor(Generic[M]):
         if isinstance(offered, tuple):
             offered = self._offered_mail = deque()
         offered.append(message)
-        if not self.is_scheduled:
-            self.is_scheduled = True
-            self._dispatcher.schedule(self)
+        if not self._is_handling:
+            self.handle_mail()
 
     @property
     def _has_mail(self) -> bool:
@@ -81,10 +79,14 @@ class Actor(Generic[M]):
         return self._mailbox.popleft()
 
     def handle_mail(self) -> None:
-        """Handle every message that is there; for the dispatcher."""
+        """Handle every message that is there."""
         mailbox = self._mailbox
-        while mailbox or self._offered_mail:
-            self.receive(self._next_message() if self._offered_mail else mailbox.popleft())
+        self._is_handling = True
+        try:
+            while mailbox or self._offered_mail:
+                self.receive(self._next_message() if self._offered_mail else mailbox.popleft())
+        finally:
+            self._is_handling = False
 
     def receive(self, message: M) -> None:
         """Handle one message. Must not wait, and must not raise."""

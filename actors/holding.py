@@ -131,9 +131,7 @@ class ScopeHolder(RecordingActor):
         self._plan = plan
         self._clock = clock
         self._hooks = hooks
-        router = RouterActor(
-            self._dispatcher, self, clock=clock, execution_id=execution_id, plan=plan
-        )
+        router = RouterActor(self, clock, execution_id, plan)
         # None when the host has closed: it refers back to this, and reference counting is to do.
         self._environment: TaskEnvironment | None = TaskEnvironment(
             execution_id, plan, self, router, clock, grace

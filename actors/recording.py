@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Final
 import anyio
 
 from actors.actor import Actor, Reply
-from actors.dispatcher import Dispatcher
 from actors.events import Event
 from actors.evolving import evolve
 from actors.messages import (
@@ -41,7 +40,6 @@ class RecordingActor(Actor[SupervisorMessage]):
         "_changed",
         "_ended",
         "_is_fact",
-        "_is_waiting",
         "_journal",
         "_pending",
         "_reply",
@@ -53,14 +51,13 @@ class RecordingActor(Actor[SupervisorMessage]):
     _ACTIONS: ClassVar[dict[type[Event], Callable[[Any, Any], None]]]
 
     def __init__(self, execution_id: str, journal: Journal, state: ExecutionState | None) -> None:
-        super().__init__(Dispatcher())
+        super().__init__()
         self.execution_id: Final = execution_id
         self.state: Final = state or ExecutionState()
         self._journal = journal
         self._pending: tuple[Event, ...] = ()  # what the journal has not acknowledged yet
         self._is_fact = False  # nobody has asked for it: the journal has it wait, if it must
         self._reply: Reply[Any] | None = None  # whom to tell when it has
-        self._is_waiting = False  # for the journal, which did not acknowledge at once
         self._changed: anyio.Event | None = None
         self._ended: anyio.Event | None = None
 
@@ -95,19 +92,31 @@ class RecordingActor(Actor[SupervisorMessage]):
     def handle_mail(self) -> None:
         """Handle messages, up to the first that has to wait for the journal."""
         mailbox = self._mailbox
-        while (mailbox or self._offered_mail) and not self._pending:
-            message = self._next_message() if self._offered_mail else mailbox.popleft()
-            try:
-                self._HANDLERS[type(message)](self, message)
-            except Exception as error:  # a bug of ours ends this execution, no other
-                if isinstance(message, BugFound):
-                    raise
-                self._reply = None
-                self.send(BugFound(error))
-                if isinstance(message, (StartExecution, RecoverExecution, OperatorRequest)):
-                    message.reply.give(error)
-        if not self._pending and not self.state.busy:
-            self.settle()
+        self._is_handling = True
+        try:
+            while True:
+                while (mailbox or self._offered_mail) and not self._pending:
+                    message = self._next_message() if self._offered_mail else mailbox.popleft()
+                    try:
+                        self._HANDLERS[type(message)](self, message)
+                    except Exception as error:  # noqa: BLE001 - see there
+                        self._handling_failed(message, error)
+                if self.state.busy or self._pending:
+                    return
+                self.settle()
+                if self._pending or not self._has_mail:
+                    return
+        finally:
+            self._is_handling = False
+
+    def _handling_failed(self, message: SupervisorMessage, error: Exception) -> None:
+        """End this execution, and no other, because of a bug of ours."""
+        if isinstance(message, BugFound):
+            raise error
+        self._reply = None
+        self.send(BugFound(error))
+        if isinstance(message, (StartExecution, RecoverExecution, OperatorRequest)):
+            message.reply.give(error)
 
     def refuse_waiting(self, error: NotRecordedError) -> None:
         """Refuse the requests that wait behind a fact, which the journal has wait for room.
@@ -141,9 +150,19 @@ class RecordingActor(Actor[SupervisorMessage]):
             if self._pending is not events:  # it was acknowledged: this is not the journal's
                 raise
             self._acknowledged(error)
-        self._is_waiting = bool(self._pending)
 
     def _acknowledged(self, error: Exception | None) -> None:
+        if self._is_handling:  # the message that has led to it
+            self._answered(error)
+            return
+        self._is_handling = True
+        try:
+            self._answered(error)
+        finally:
+            self._is_handling = False
+        self.handle_mail()
+
+    def _answered(self, error: Exception | None) -> None:
         events, self._pending = self._pending, ()
         if error is None:
             self._apply(events)
@@ -154,10 +173,6 @@ class RecordingActor(Actor[SupervisorMessage]):
             reply.give(_answer(error))
         if error is not None and not isinstance(error, NotRecordedError):
             self.journal_failed(error)
-        if self._is_waiting:  # otherwise `handle_mail` called, and goes on by itself
-            self._is_waiting = False
-            if not self.is_scheduled and (self._has_mail or not self.state.busy):
-                self._dispatcher.schedule(self)
 
     def _apply(self, events: tuple[Event, ...]) -> None:
         evolve(self.state, events)

@@ -9,7 +9,6 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.actor import Actor
-from actors.dispatcher import Dispatcher
 from actors.ending import execution_values
 from actors.expressions import ExpressionError, Values
 from actors.messages import (
@@ -27,28 +26,28 @@ from actors.routing import decide, due_again, expression_error
 from actors.values import ValueRefusedError, encode_value
 
 
-class RouterActor(Actor[ApplyConditions]):
-    """A mailbox around the rules of `actors.routing`; keeps nothing between messages."""
+class RouterActor:
+    """Applies the rules of `actors.routing`, and tells the supervisor what they say.
+
+    It keeps nothing between messages, so it needs no mailbox: it handles each when it is sent.
+    """
 
     __slots__ = ("_clock", "_execution_id", "_supervisor", "plan")
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
         supervisor: Actor[SupervisorMessage],
-        *,
         clock: Clock,
         execution_id: str,
         plan: Plan,
     ) -> None:
-        super().__init__(dispatcher)
         self.plan = plan  # the supervisor's to change
         self._supervisor = supervisor
         self._clock = clock
         self._execution_id = execution_id
 
-    def receive(self, message: ApplyConditions) -> None:
-        """Decide where the finished task leads, or when it is tried again; tell the supervisor."""
+    def send(self, message: ApplyConditions) -> None:
+        """Decide where the finished task leads, or when it is tried again; not a checkpoint."""
         run, outcome = message.run, message.outcome
         task = run.task
         if outcome.error is None:

@@ -4,7 +4,6 @@ import anyio
 import pytest
 
 from actors.actor import Actor, MailboxFullError, Reply
-from actors.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
 
@@ -12,8 +11,8 @@ pytestmark = pytest.mark.anyio
 class Recorder(Actor):
     """Keeps what it is sent, and may send something on."""
 
-    def __init__(self, dispatcher):
-        super().__init__(dispatcher)
+    def __init__(self):
+        super().__init__()
         self.received = []
         self.forward = {}
 
@@ -41,21 +40,39 @@ class Deaf(Actor):
 
 
 def test_messages_are_handled_in_the_order_of_their_arrival():
-    actor = Recorder(Dispatcher())
+    actor = Recorder()
     for number in range(5):
         actor.send(number)
     assert actor.received == [0, 1, 2, 3, 4]
 
 
 def test_a_message_that_an_actor_sends_itself_is_handled_after_the_one_that_it_handles():
-    actor = Recorder(Dispatcher())
+    actor = Recorder()
     actor.forward = {"first": [(actor, "second"), (actor, "third")]}
     actor.send("first")
     assert actor.received == ["first", "second", "third"]
 
 
+def test_an_actor_that_sends_to_another_is_sent_its_answer_behind_what_it_is_doing():
+    actor, other = Recorder(), Recorder()
+    actor.forward = {"question": [(other, "question"), (other, "further question")]}
+    other.forward = {"question": [(actor, "answer")]}
+    actor.send("question")
+    assert other.received == ["question", "further question"]
+    assert actor.received == ["question", "answer"]
+
+
+def test_mail_that_is_there_when_an_actor_raises_is_handled_with_the_next_message():
+    actor = Recorder()
+    actor.forward = {"first": [(actor, "second"), (None, "nobody")]}
+    with pytest.raises(AttributeError):
+        actor.send("first")
+    actor.send("third")
+    assert actor.received == ["first", "second", "third"]
+
+
 def test_a_full_mailbox_refuses_what_comes_from_outside_and_keeps_what_it_has():
-    actor = Deaf(Dispatcher())
+    actor = Deaf()
     for number in range(Actor.MAILBOX_BOUND):
         actor.offer(number)
     with pytest.raises(MailboxFullError, match="Deaf holds 1024 messages"):
@@ -64,7 +81,7 @@ def test_a_full_mailbox_refuses_what_comes_from_outside_and_keeps_what_it_has():
 
 
 def test_a_full_mailbox_takes_what_other_actors_send():
-    actor = Deaf(Dispatcher())
+    actor = Deaf()
     for number in range(Actor.MAILBOX_BOUND):
         actor.offer(number)
     actor.send("of its own")
@@ -72,7 +89,7 @@ def test_a_full_mailbox_takes_what_other_actors_send():
 
 
 def test_what_other_actors_send_takes_no_room_from_what_comes_from_outside():
-    actor = Deaf(Dispatcher())
+    actor = Deaf()
     for number in range(2 * Actor.MAILBOX_BOUND):
         actor.send(number)
     for number in range(Actor.MAILBOX_BOUND):
@@ -82,7 +99,7 @@ def test_what_other_actors_send_takes_no_room_from_what_comes_from_outside():
 
 
 def test_what_comes_from_outside_waits_for_one_other_message_at_most_and_delays_one_no_longer():
-    actor = Hesitant(Dispatcher())
+    actor = Hesitant()
     for number in range(4):
         actor.send(number)
     for letter in "abc":
@@ -93,7 +110,7 @@ def test_what_comes_from_outside_waits_for_one_other_message_at_most_and_delays_
 
 
 def test_mail_that_was_left_is_handled_with_the_next_message():
-    actor = Hesitant(Dispatcher())
+    actor = Hesitant()
     actor.send(1)
     actor.is_ready = True
     actor.send(2)
