@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, TypeVar, cast
 import anyio
 
 M = TypeVar("M")
+E = TypeVar("E")
 
 
 class MailboxFullError(Exception):
@@ -93,17 +94,22 @@ class Actor(Generic[M]):
         raise NotImplementedError
 
 
-class HostedActor(Generic[M]):
+class HostedActor(Generic[M, E]):
     """An actor that waits while it handles its message, and so needs the host task.
 
     It has one message in its life, which it is made with; what is to reach it later reaches it as
     a cancellation. Subclasses implement `run`.
+
+    Args:
+        message: what it is to do.
+        environment: what it shares with others of its kind.
     """
 
-    __slots__ = ("_message",)
+    __slots__ = ("_environment", "_message")
 
-    def __init__(self, message: M) -> None:
+    def __init__(self, message: M, environment: E) -> None:
         self._message = message
+        self._environment = environment
 
     async def run(self) -> None:
         """Handle the message, in the host task. Must not raise."""

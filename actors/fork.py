@@ -20,7 +20,7 @@ from actors.task import TaskEnvironment, evaluated, is_being_cancelled, seconds_
 from actors.values import ValueRefusedError, encode_value
 
 
-class ForkActor(HostedActor[RunTask]):
+class ForkActor(HostedActor[RunTask, TaskEnvironment]):
     """Runs the scopes of one attempt of a task, each on a lane of its own.
 
     The lanes run in a task group of this actor's, so that none of them outlives it: whatever stops
@@ -30,11 +30,10 @@ class ForkActor(HostedActor[RunTask]):
         pending: paths of scopes that wait for a place; the supervisor's.
     """
 
-    __slots__ = ("_environment", "_group", "_is_closed", "_lanes", "_limit", "pending")
+    __slots__ = ("_group", "_is_closed", "_lanes", "_limit", "pending")
 
     def __init__(self, message: RunTask, environment: TaskEnvironment) -> None:
-        super().__init__(message)
-        self._environment = environment
+        super().__init__(message, environment)
         self._group: TaskGroup | None = None
         self._limit: anyio.CancelScope | None = None
         self._lanes: dict[str, Lane] = {}

@@ -30,11 +30,11 @@ class Lane:
     __slots__ = ("_hosted", "_place", "is_closed")
 
     def __init__(self) -> None:
-        self._hosted: deque[HostedActor[Any]] = deque()
+        self._hosted: deque[HostedActor[Any, Any]] = deque()
         self.is_closed = False
         self._place: Place | None = None  # where the host waits while it has nothing to run
 
-    def spawn(self, actor: HostedActor[Any]) -> None:
+    def spawn(self, actor: HostedActor[Any, Any]) -> None:
         """Have *actor* run on the host task."""
         self._hosted.append(actor)
         if self._place is not None:

@@ -40,7 +40,7 @@ class TaskEnvironment(msgspec.Struct, frozen=True):
     grace: float
 
 
-class TaskActor(HostedActor[RunTask]):
+class TaskActor(HostedActor[RunTask, TaskEnvironment]):
     """Runs one attempt of a task that has code of its own.
 
     It is the outermost frame around the user's code. Whatever that raises ends here: SystemExit
@@ -49,11 +49,7 @@ class TaskActor(HostedActor[RunTask]):
     or that the attempt stopped because it was cancelled, told to the supervisor.
     """
 
-    __slots__ = ("_environment",)
-
-    def __init__(self, message: RunTask, environment: TaskEnvironment) -> None:
-        super().__init__(message)
-        self._environment = environment
+    __slots__ = ()
 
     async def run(self) -> None:
         """Run the attempt, for as long as it may take.
@@ -98,14 +94,10 @@ class TaskActor(HostedActor[RunTask]):
         )
 
 
-class WaitActor(HostedActor[RunTask]):
+class WaitActor(HostedActor[RunTask, TaskEnvironment]):
     """Finds out what a task waits for, and until when; the waiting itself is nobody's."""
 
-    __slots__ = ("_environment",)
-
-    def __init__(self, message: RunTask, environment: TaskEnvironment) -> None:
-        super().__init__(message)
-        self._environment = environment
+    __slots__ = ()
 
     async def run(self) -> None:
         """Tell the supervisor; not a checkpoint."""

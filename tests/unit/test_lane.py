@@ -14,14 +14,10 @@ pytestmark = pytest.mark.anyio
 
 
 class Hosted(HostedActor):
-    """Calls a function with its message, and awaits what that returns."""
-
-    def __init__(self, message, function):
-        super().__init__(message)
-        self._function = function
+    """Calls a function, which is its environment, with its message; awaits what that returns."""
 
     async def run(self):
-        waiting = self._function(self._message)
+        waiting = self._environment(self._message)
         if waiting is not None:
             await waiting
 
