@@ -138,12 +138,10 @@ def _task_finished(state: ExecutionState, event: TaskFinished) -> None:
     if event.is_merged:
         for key, value in decode_fields(outcome.data).items():
             scope.context = scope.context.extended(key, value)
-    _keep_outcome(scope, task, outcome)
+    _keep_outcome(scope, task, outcome, event.transition)
     if event.is_compensable:
         name = _compensation_name(state, event)
         state.compensable[name] = Compensable(name, event.scope, task, scope.context, outcome)
-    if event.transition is not None:
-        _lead_on(scope, event.transition)
 
 
 def _compensation_name(state: ExecutionState, event: TaskFinished) -> str:
@@ -159,8 +157,8 @@ def _task_skipped(state: ExecutionState, event: TaskSkipped) -> None:
     scope.running.pop(event.task, None)
     scope.wait = None
     scope.visits[event.task] = event.visit
-    _keep_outcome(scope, event.task, Outcome("success", 0.0, event.result))
-    _lead_on(scope, event.transition)
+    outcome = Outcome("success", 0.0, event.result)
+    _keep_outcome(scope, event.task, outcome, event.transition)
 
 
 def _task_stopped(state: ExecutionState, event: TaskStopped) -> None:
@@ -173,18 +171,18 @@ def _task_stopped(state: ExecutionState, event: TaskStopped) -> None:
     _rest(state, scope)
 
 
-def _keep_outcome(scope: ScopeState, task: str, outcome: Outcome) -> None:
+def _keep_outcome(
+    scope: ScopeState, task: str, outcome: Outcome, transition: Transition | None
+) -> None:
     if scope.stopped_task == task:
         scope.stopped_task = None
     if task in scope.results:  # a repeated task moves to the end: results are in run order
         del scope.results[task]
     scope.results[task] = outcome
     scope.context = scope.context.extended(f"{task}_result", outcome.data)
-
-
-def _lead_on(scope: ScopeState, transition: Transition) -> None:
-    scope.current_task = transition.target
-    scope.next_task = None if transition.target == END else transition.target
+    if transition is not None:
+        target = scope.current_task = transition.target
+        scope.next_task = None if target == END else target
 
 
 def _rest(state: ExecutionState, scope: ScopeState) -> None:

@@ -197,7 +197,7 @@ class ExecutionSupervisor(ScopeHolder):
             return
         state = self.state
         before = () if run.task.construct is None else self._taken(run, message.outcome)
-        is_plain = not run.scope and state.status != "cancelling" and self._time is None
+        is_plain = state.status == "running" and not run.started.scope and self._time is None
         if not is_plain and self._is_stopping(run):
             stopped = (self._stopped(run, "finished"),) if state.status == "cancelling" else ()
             self.record((*before, self._finished(run, message.outcome, None), *stopped))

@@ -42,30 +42,37 @@ class MemoryJournal:
 
     def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
         """Keep *batch* and acknowledge it at once."""
-        execution_id = batch.execution_id
-        log = self._logs.get(execution_id) or _Log(execution_id)
-        if batch.first_seq != len(log.events) + 1:
-            msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
+        log, events = self._logs.get(batch.execution_id), batch.events
+        if batch.first_seq != (1 if log is None else len(log.events) + 1):
+            msg = f"execution {batch.execution_id}: batch at {batch.first_seq} does not continue"
             raise InternalError(msg)
-        if batch.first_seq == 1:
-            if batch.key is not None and (taken := self._take_key(batch.key, batch)) is not None:
-                acknowledge(taken)
+        if log is None:
+            try:
+                log = self._begun(batch)
+            except KeyTakenError as error:
+                acknowledge(error)
                 return
-            log.key = batch.key
-            self._logs[execution_id] = log
-        log.events.extend(batch.events)
-        if type(batch.events[-1]) in TERMINAL:
-            self._ended.append(execution_id)
+        log.events.extend(events)
+        if type(events[-1]) in TERMINAL:
+            self._ended.append(batch.execution_id)
             if len(self._ended) > self._keep_ended:
                 self._forget(self._ended.popleft())
         acknowledge(None)
 
-    def _take_key(self, key: StartKey, batch: Batch) -> KeyTakenError | None:
-        found = self._keys.get((key.scope, key.key))
-        if found is not None and found[0].expires_at > batch.events[0].at:
-            return KeyTakenError(found[1], found[0].fingerprint)
-        self._keys[key.scope, key.key] = (key, batch.execution_id)
-        return None
+    def _begun(self, batch: Batch) -> _Log:
+        """Return the log of an execution that *batch* begins.
+
+        Raises:
+            KeyTakenError: another start has its key.
+        """
+        key = batch.key
+        if key is not None:
+            found = self._keys.get((key.scope, key.key))
+            if found is not None and found[0].expires_at > batch.events[0].at:
+                raise KeyTakenError(found[1], found[0].fingerprint)
+            self._keys[key.scope, key.key] = (key, batch.execution_id)
+        log = self._logs[batch.execution_id] = _Log(batch.execution_id, key)
+        return log
 
     def _forget(self, execution_id: str) -> bool:
         """Forget an execution if it has ended; return whether it had."""
@@ -187,8 +194,8 @@ class _Log:
 
     __slots__ = ("_execution_id", "_summarised", "_summary", "events", "key")
 
-    def __init__(self, execution_id: str) -> None:
-        self.key: StartKey | None = None  # that it was started with
+    def __init__(self, execution_id: str, key: StartKey | None) -> None:
+        self.key = key  # that it was started with
         self.events: list[Event] = []
         self._execution_id = execution_id
         self._summary: ExecutionSummary | None = None
