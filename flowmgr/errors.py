@@ -55,6 +55,13 @@ class Problem(msgspec.Struct, frozen=True):
     hint: str | None = None
 
 
+def told(problems: Sequence[Problem]) -> str:
+    """Return the first of *problems* in a sentence, and how many more there are."""
+    more = len(problems) - 1
+    rest = f" (and {more} more problem{'s'[: more != 1]})" if more else ""
+    return f"{problems[0].message}{rest}"
+
+
 class FlowmgrError(Exception):
     """What all errors of flowmgr have in common."""
 
@@ -79,9 +86,7 @@ class DefinitionError(InputError):
     """A flow definition has problems."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        first, more = problems[0], len(problems) - 1
-        rest = f" (and {more} more problem{'s'[: more != 1]})" if more else ""
-        super().__init__(f"{first.message}{rest}", problems)
+        super().__init__(told(problems), problems)
 
 
 class ContextError(InputError):

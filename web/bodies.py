@@ -8,9 +8,11 @@ from typing import Any, Final, NoReturn
 
 import anyio.to_thread
 
-from flowmgr.errors import Problem
+from flowmgr.errors import Problem, told
 from flowmgr.language.documents import parse_json
-from flowmgr.language.findings import kind_of
+from flowmgr.language.fields import Fields
+from flowmgr.language.findings import Findings, kind_of
+from flowmgr.language.texts import Fault
 from flowmgr.language.vocabulary import FLOW_FIELDS
 from flowmgr.language.yaml_documents import parse_yaml
 from web.problems import RequestError
@@ -26,6 +28,7 @@ MAX_TASK: Final = 10_000
 """Characters that the path of a task may have: of 41 names, each with all of its 128 escaped."""
 
 MAX_VERSION: Final = 10**9
+"""The greatest number of a version that can be asked for."""
 
 YAML_TYPES: Final = ("application/yaml", "application/x-yaml", "text/yaml")
 DOCUMENT_TYPES: Final = ("application/json", "application/yaml")
@@ -101,50 +104,38 @@ async def flow_document(request: AnyRequest) -> dict[str, Any]:
     return body
 
 
-async def json_object(request: AnyRequest, *known: str) -> dict[str, Any]:
-    """Read the body as a JSON object that has no other fields than *known*.
+async def json_fields(request: AnyRequest, *known: str) -> Fields:
+    """Read the body as a JSON object; that it has other fields than *known* is noted.
+
+    Whoever has read its fields calls `refuse_faulty`.
 
     Raises:
-        RequestError: it is something else, or has another field.
+        RequestError: it is no object.
         DocumentError: it is not JSON, or cannot be read exactly.
     """
-    return _known_object(await json_body(request), known)
+    return _fields_of(await json_body(request), known)
 
 
-async def document_object(request: AnyRequest, *known: str) -> dict[str, Any]:
-    """Read the body as `json_object` does; it may be YAML.
+async def document_fields(request: AnyRequest, *known: str) -> Fields:
+    """Read the body as `json_fields` does; it may be YAML.
 
     Raises:
-        RequestError, DocumentError: as `json_object` and `document_body`.
+        RequestError, DocumentError: as `json_fields` and `document_body`.
     """
-    return _known_object(await document_body(request), known)
+    return _fields_of(await document_body(request), known)
 
 
-def _known_object(body: Any, known: tuple[str, ...]) -> dict[str, Any]:
+async def optional_fields(request: AnyRequest, *known: str) -> Fields:
+    """Read the body as `json_fields` does; no body is an empty object."""
+    return _fields_of(await json_body(request) if await request.body() else {}, known)
+
+
+def _fields_of(body: Any, known: tuple[str, ...]) -> Fields:
     if not isinstance(body, dict):
-        refuse("", "wrong_type", "The body must be a JSON object")
-    refuse_unknown_fields(body, known)
-    return dict(body)
-
-
-async def optional_object(request: AnyRequest, *known: str) -> dict[str, Any]:
-    """Read the body as `json_object` does; no body is an empty object."""
-    return await json_object(request, *known) if await request.body() else {}
-
-
-def refuse_unknown_fields(body: dict[str, Any], known: tuple[str, ...], inside: str = "") -> None:
-    """Return if *body*, the object at the place *inside*, has no other fields than *known*.
-
-    Raises:
-        RequestError: it has.
-    """
-    for field in body:
-        if field not in known:
-            refuse(
-                f"{inside}/{field.replace('~', '~0').replace('/', '~1')[:100]}",
-                "unknown_field",
-                f"The body has an unknown field {field[:60]!r}; known are: {', '.join(known)}",
-            )
+        refuse("", "wrong_type", f"The body must be a JSON object, not {kind_of(body)}")
+    fields = Fields(body, "", "the body", Findings())
+    fields.refuse_unknown(known)
+    return fields
 
 
 def refuse(pointer: str, code: str, message: str) -> NoReturn:
@@ -157,39 +148,60 @@ def refuse(pointer: str, code: str, message: str) -> NoReturn:
     raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, message, (problem,))
 
 
-def read_field(body: dict[str, Any], name: str) -> Any:
-    """Return the value of a field that several routes have; None if it is not there.
+def refuse_faulty(body: Fields) -> None:
+    """Return if nothing is wrong with the fields of a body that have been read.
 
     Raises:
-        RequestError: it is not what the field may be.
+        RequestError: something is; it has all of it.
     """
-    value = body.get(name)
-    is_fine, rule = _RULES[name]
-    if value is not None and not is_fine(value):
-        refuse(f"/{name}", "wrong_type", f"'{name}' must be {rule}")
-    return value
+    if body.findings:
+        problems = tuple(body.findings.listed())
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, told(problems), problems)
 
 
-def is_whole_number(value: Any, minimum: int = 1) -> bool:
-    """Whether *value* is a whole number that a version can be."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return is_number and minimum <= value < MAX_VERSION
+def read_field(body: Fields, name: str) -> Any:
+    """Return the value of a field that several routes have.
+
+    None if it is not there, and if it is not what it may be, which is noted.
+    """
+    return None if body.data.get(name) is None else _READERS[name](body, name)
 
 
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
+def is_whole_number(value: Any) -> bool:
+    """Whether *value* is a whole number."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_text_of(length: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and len(value) <= length
+def _version(body: Fields, name: str) -> int | None:
+    return body.required_integer(name, 1, MAX_VERSION)
 
 
-_RULES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
-    "version": (is_whole_number, "a whole number from 1"),
-    "context": (_is_object, "an object"),
-    "metadata": (_is_object, "an object"),
-    "task": (_is_text_of(MAX_TASK), f"a task's name or path, at most {MAX_TASK} characters"),
-    "result": (lambda _: True, "a value"),
-    "by": (_is_text_of(MAX_BY), f"text of at most {MAX_BY} characters"),
-    "reason": (_is_text_of(MAX_REASON), f"text of at most {MAX_REASON} characters"),
+def _object(body: Fields, name: str) -> dict[str, Any] | None:
+    """Return an object as it is: the engine makes its own copy, once."""
+    value = body.data[name]
+    if isinstance(value, dict):
+        return value
+    body.add_wrong_type(name, "an object")
+    return None
+
+
+def _text_of(length: int) -> Callable[[Fields, str], str | None]:
+    def rule(text: str) -> Fault | None:
+        if len(text) <= length:
+            return None
+        return Fault(
+            "too_long", f"has {len(text):,} characters; at most {length} characters may be"
+        )
+
+    return lambda body, name: body.optional_text(name, rule)
+
+
+_READERS: Final[dict[str, Callable[[Fields, str], Any]]] = {
+    "version": _version,
+    "context": _object,
+    "metadata": _object,
+    "task": _text_of(MAX_TASK),
+    "result": lambda body, name: body.data[name],
+    "by": _text_of(MAX_BY),
+    "reason": _text_of(MAX_REASON),
 }

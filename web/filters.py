@@ -15,8 +15,10 @@ from actors.events import is_scalar
 from actors.state import ExecutionStatus
 from flowmgr.errors import Problem
 from flowmgr.journal.store import ExecutionQuery, metadata_text
+from flowmgr.language.fields import Fields
+from flowmgr.language.findings import Names
 from flowmgr.metadata import MAX_ENTRIES, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
-from web.bodies import is_whole_number, refuse, refuse_unknown_fields
+from web.bodies import MAX_VERSION, is_whole_number
 from web.descriptions import an_object, text, truth, whole_number
 from web.problems import RequestError
 from web.requests import AnyRequest
@@ -39,7 +41,17 @@ _TRUTHS = {"true": True, "false": False}
 
 
 class _WrongValueError(Exception):
-    """A value cannot be looked for; the message is the rule, as it goes on behind "must be"."""
+    """A value cannot be looked for; the message is the rule, as it goes on behind "must be".
+
+    Attributes:
+        code: what is wrong with it.
+        hint: what may have been meant.
+    """
+
+    def __init__(self, rule: str, code: str = "wrong_type", hint: str | None = None) -> None:
+        super().__init__(rule)
+        self.code = code
+        self.hint = hint
 
 
 class _Filter(msgspec.Struct, frozen=True):
@@ -60,7 +72,10 @@ class _Filter(msgspec.Struct, frozen=True):
 
 def _status(value: Any) -> Any:
     if value not in STATUSES:
-        raise _WrongValueError(f"one of {', '.join(STATUSES)}")
+        rule = f"one of {', '.join(STATUSES)}"
+        if not isinstance(value, str):
+            raise _WrongValueError(rule)
+        raise _WrongValueError(rule, "invalid_choice", Names(STATUSES).suggestion(value))
     return value
 
 
@@ -71,8 +86,9 @@ def _text(value: Any) -> Any:
 
 
 def _version(value: Any) -> Any:
-    if not is_whole_number(value, minimum=0):
-        raise _WrongValueError("a whole number from 1, or 0 for flows that were only run")
+    if not is_whole_number(value) or not 0 <= value <= MAX_VERSION:
+        code = "out_of_range" if is_whole_number(value) else "wrong_type"
+        raise _WrongValueError("a whole number from 1, or 0 for flows that were only run", code)
     return value
 
 
@@ -83,18 +99,21 @@ def _truth(value: Any) -> Any:
 
 
 def _time(value: Any) -> Any:
-    seconds = None
+    rule = (
+        "a time with its offset, such as 2026-01-31T12:00:00+00:00, or seconds since "
+        "1970-01-01 UTC, such as 1769860800"
+    )
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise _WrongValueError(rule)
     if isinstance(value, str) and not _SECONDS.fullmatch(value):
         seconds = _instant(value)
-    elif isinstance(value, str | int | float) and not isinstance(value, bool):
-        number = float(value) if isinstance(value, str) else value
-        seconds = float(number) if MIN_SECONDS <= number < MAX_SECONDS else None
-    if seconds is None:
-        raise _WrongValueError(
-            "a time with its offset, such as 2026-01-31T12:00:00+00:00, or seconds since "
-            "1970-01-01 UTC, such as 1769860800"
-        )
-    return seconds
+        if seconds is None:
+            raise _WrongValueError(rule, "invalid_text")
+        return seconds
+    number = float(value) if isinstance(value, str) else value
+    if not MIN_SECONDS <= number < MAX_SECONDS:
+        raise _WrongValueError(rule, "out_of_range")
+    return float(number)
 
 
 def _instant(value: str) -> float | None:
@@ -175,28 +194,35 @@ def query_of(request: AnyRequest) -> ExecutionQuery:
     return ExecutionQuery(**found, metadata=metadata)
 
 
-def query_in(body: dict[str, Any], inside: str) -> ExecutionQuery:
-    """Read which executions are meant from *body*, the object at the place *inside* of a body.
-
-    Raises:
-        RequestError: a field is unknown or has a value that is not one, 422.
-    """
-    refuse_unknown_fields(body, (*FILTERS, "metadata"), inside)
+def query_in(chosen: Fields) -> ExecutionQuery:
+    """Read which executions are meant from an object of a body; what is wrong with it is noted."""
+    chosen.refuse_unknown((*FILTERS, "metadata"))
     found: dict[str, Any] = {}
     for name, wanted in FILTERS.items():
-        if body.get(name) is not None:
+        if chosen.data.get(name) is not None:
             try:
-                found[wanted.attribute] = wanted.read(body[name])
+                found[wanted.attribute] = wanted.read(chosen.data[name])
             except _WrongValueError as error:
-                refuse(f"{inside}/{name}", "wrong_type", f"'{name}' must be {error}")
-    given = {} if body.get("metadata") is None else body["metadata"]
-    if not isinstance(given, dict) or not all(is_scalar(value) for value in given.values()):
-        message = "'metadata' must be an object of numbers, truth values and text"
-        refuse(f"{inside}/metadata", "wrong_type", message)
-    metadata = {name: metadata_text(value) for name, value in given.items()}
+                message = f"Field '{name}' of {chosen.subject} must be {error}"
+                chosen.add(name, error.code, message, error.hint)
+    return ExecutionQuery(**found, metadata=_metadata_in(chosen))
+
+
+def _metadata_in(chosen: Fields) -> dict[str, str]:
+    if chosen.data.get("metadata") is None:
+        return {}
+    given = chosen.inner("metadata", f"the metadata of {chosen.subject}")
+    if given is None:
+        return {}
+    metadata: dict[str, str] = {}
+    for name, value in given.data.items():
+        if is_scalar(value):
+            metadata[name] = metadata_text(value)
+        else:
+            given.add_wrong_type(name, "a number, true, false or text")
     if (problem := _problem_of(metadata)) is not None:
-        refuse(f"{inside}/metadata", "wrong_type", problem)
-    return ExecutionQuery(**found, metadata=metadata)
+        chosen.add("metadata", "out_of_range", problem)
+    return metadata
 
 
 def _problem_of(metadata: Mapping[str, str]) -> str | None:

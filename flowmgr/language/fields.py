@@ -158,16 +158,24 @@ class Fields:
 
     def optional_choice(self, field: str, choices: Sequence[str], default: str) -> str:
         """One of some words; may be absent or null."""
-        value = self.data.get(field)
-        if value is None or value in choices:
-            return default if value is None else str(value)
+        if self.data.get(field) is None:
+            return default
+        return self.required_choice(field, choices) or default
+
+    def required_choice(self, field: str, choices: Sequence[str]) -> str | None:
+        """One of some words, which must be there; None when there is a problem with it."""
+        if not self.required(field):
+            return None
+        value = self.data[field]
+        if value in choices:
+            return str(value)
         wanted = " or ".join(f"'{choice}'" for choice in choices)
         if isinstance(value, str):
             message = f"Field '{field}' of {self.subject} must be {wanted}, not {quote(value)}"
             self.add(field, "invalid_choice", message, Names(choices).suggestion(value))
         else:
             self.add_wrong_type(field, wanted)
-        return default
+        return None
 
     def optional_boolean(self, field: str) -> bool:
         """True or false; false if absent or null."""
@@ -233,6 +241,7 @@ class Fields:
         meant = f"; did you mean {quote(closest)}?" if closest else ""
         message = f"{capitalised(self.subject)} has no field {quote(field)}{meant}"
         hint = f"The fields are: {', '.join(known)}"
-        if "metadata" in known:
-            hint += ". Data of your own goes under 'metadata'"
+        own = next((place for place in ("context", "metadata") if place in known), None)
+        if own is not None:
+            hint += f". Data of your own goes under '{own}'"
         self.add(field, "unknown_field", message, hint)

@@ -9,7 +9,8 @@ from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.bulk import ALLOWED, BulkAction, BulkRequest, change_many
 from flowmgr.journal.store import ExecutionQuery
-from web.bodies import json_object, read_field, refuse
+from flowmgr.language.fields import Fields
+from web.bodies import json_fields, read_field, refuse_faulty
 from web.controllers.changes import BY, REASON
 from web.descriptions import an_object, body, described, text, truth
 from web.filters import FILTER_SCHEMA, query_in
@@ -53,29 +54,32 @@ class BulkController(Controller):
         cannot be changed is named in `failed`, and does not keep the others from it. Cancelling is
         not waited for: `done` counts what is recorded.
         """
-        given = await json_object(request, "action", "filter", "dry_run", "by", "reason")
-        asked = _bulk_request(given)
+        body = await json_fields(request, "action", "filter", "dry_run", "by", "reason")
+        asked = _bulk_request(body)
         return bulk_resource(asked, await change_many(engine_of(request), asked))
 
 
-def _bulk_request(given: dict[str, Any]) -> BulkRequest:
-    action: Any = given.get("action")
-    wanted, dry_run = given.get("filter"), given.get("dry_run")
-    if action not in ACTIONS:
-        refuse("/action", "wrong_type", f"'action' must be one of {', '.join(ACTIONS)}")
-    if not isinstance(wanted, dict | None):
-        refuse("/filter", "wrong_type", "'filter' must be an object")
-    if not isinstance(dry_run, bool | None):
-        refuse("/dry_run", "wrong_type", "'dry_run' must be true or false")
-    query = query_in(wanted or {}, "/filter")
-    if query == ANY:
-        refuse(
-            "/filter",
-            "missing_field",
-            f"Without a filter this would {action} every execution; name at least one thing that "
-            f'they have in common, such as {{"status": "{ALLOWED[action][0]}"}} or '
-            '{"started_before": "2026-01-31T12:00:00Z"}',
+def _bulk_request(body: Fields) -> BulkRequest:
+    action: Any = body.required_choice("action", ACTIONS)
+    query, is_dry_run = _query(body, action), body.optional_boolean("dry_run")
+    by, reason = read_field(body, "by"), read_field(body, "reason")
+    refuse_faulty(body)
+    return BulkRequest(action, query, by, reason, is_dry_run)
+
+
+def _query(body: Fields, action: BulkAction | None) -> ExecutionQuery:
+    """Read which executions are meant; all of them is noted as a problem."""
+    found = len(body.findings)
+    query = ANY
+    if body.data.get("filter") is not None:
+        chosen = body.inner("filter", "the filter")
+        query = ANY if chosen is None else query_in(chosen)
+    if query == ANY and len(body.findings) == found:
+        status = "running" if action is None else ALLOWED[action][0]
+        message = (
+            f"Without a filter this would {action or 'change'} every execution; name at least one "
+            f'thing that they have in common, such as {{"status": "{status}"}} or '
+            '{"started_before": "2026-01-31T12:00:00Z"}'
         )
-    return BulkRequest(
-        action, query, read_field(given, "by"), read_field(given, "reason"), bool(dry_run)
-    )
+        body.add("filter", "missing_field", message)
+    return query

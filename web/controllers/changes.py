@@ -17,7 +17,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.executions import Execution
 from web.answers import answer, waited_answer
-from web.bodies import MAX_BY, MAX_REASON, optional_object, read_field
+from web.bodies import MAX_BY, MAX_REASON, optional_fields, read_field, refuse_faulty
 from web.controllers.executions import ExecutionId
 from web.descriptions import PREFER, an_object, body, described, text, whole_number
 from web.requests import AnyRequest, preference
@@ -183,8 +183,10 @@ async def _change(
         is_waiting: whether the client can wait for the end.
     """
     preferred = preference(request)
-    given = await optional_object(request, *own, "by", "reason")
-    execution = await ask(execution_id, **{name: read_field(given, name) for name in given})
+    body = await optional_fields(request, *own, "by", "reason")
+    given = {name: read_field(body, name) for name in (*own, "by", "reason") if name in body.data}
+    refuse_faulty(body)
+    execution = await ask(execution_id, **given)
     if not is_waiting:
         return answer(execution, is_done=True)
     return await waited_answer(request, execution, preferred, is_end_asked=is_end_asked)

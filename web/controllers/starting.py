@@ -10,9 +10,10 @@ from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.errors import ExecutionStateError
 from flowmgr.executions import Execution
+from flowmgr.language.fields import Fields
 from flowmgr.starts import MAX_KEY_LENGTH
 from web.answers import answer
-from web.bodies import document_object, read_field, refuse
+from web.bodies import document_fields, read_field, refuse_faulty
 from web.descriptions import (
     PREFER,
     REPLAYED,
@@ -77,10 +78,11 @@ class StartController(Controller):
         """Start an execution, and wait as long as is preferred."""
         preferred = preference(request)
         key = single_header(request, b"idempotency-key")
-        asked = await document_object(request, "flow_id", "version", "context", "metadata", "flow")
+        asked = await document_fields(request, "flow_id", "version", "context", "metadata", "flow")
         flow, version = _what_to_execute(asked)
         context = read_field(asked, "context")
         metadata = read_field(asked, "metadata")
+        refuse_faulty(asked)
         engine, wait_limit = engine_of(request), settings_of(request).wait_limit
         start = partial(engine.start, flow, context, version=version, metadata=metadata, key=key)
         run = partial(engine.run, flow, context, version=version, metadata=metadata, key=key)
@@ -93,22 +95,24 @@ class StartController(Controller):
         return answer(execution, is_done=execution.has_ended, headers=headers)
 
 
-def _what_to_execute(asked: dict[str, Any]) -> tuple[str | dict[str, Any], int | None]:
-    flow_id, inline = asked.get("flow_id"), asked.get("flow")
+def _what_to_execute(asked: Fields) -> tuple[str | dict[str, Any], int | None]:
+    flow_id, inline = asked.data.get("flow_id"), asked.data.get("flow")
+    version = read_field(asked, "version")
     if (flow_id is None) == (inline is None):
-        refuse(
-            "/flow_id",
-            "missing_field",
+        asked.add(
+            "flow_id",
+            "missing_field" if inline is None else "field_not_allowed",
             "The body must say what to execute: either 'flow_id', the id of a registered flow, "
             "or 'flow', the definition of a flow",
         )
-    if inline is not None:
-        if asked.get("version") is not None:
-            refuse("/version", "unknown_field", "'version' goes with 'flow_id', not with 'flow'")
+    elif inline is not None:
+        if version is not None:
+            message = "'version' goes with 'flow_id', not with 'flow'"
+            asked.add("version", "field_not_allowed", message, "Take it out")
         return {"flow": inline}, None
-    if not isinstance(flow_id, str):
-        refuse("/flow_id", "wrong_type", "'flow_id' must be text: the id of a registered flow")
-    return flow_id, read_field(asked, "version")
+    elif not isinstance(flow_id, str):
+        asked.add_wrong_type("flow_id", "a string, the id of a registered flow")
+    return flow_id or "", version
 
 
 def _headers(execution: Execution, *, respond_async: bool) -> dict[str, str]:
