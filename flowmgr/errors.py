@@ -32,6 +32,7 @@ message.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -55,7 +56,15 @@ class Problem(msgspec.Struct, frozen=True):
     hint: str | None = None
 
 
-def told(problems: Sequence[Problem]) -> str:
+class Told(Protocol):
+    """What is a problem of anything: it has a sentence."""
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+
+
+def told(problems: Sequence[Told]) -> str:
     """Return the first of *problems* in a sentence, and how many more there are."""
     more = len(problems) - 1
     rest = f" (and {more} more problem{'s'[: more != 1]})" if more else ""

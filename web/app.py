@@ -21,8 +21,9 @@ from web.controllers.schema import SchemaController
 from web.controllers.signals import SignalController
 from web.controllers.starting import StartController
 from web.openapi import docs_assets, openapi_config, openapi_json
+from web.parameters import refuse_unknown_query
 from web.problems import EXCEPTION_HANDLERS
-from web.requests import ScopeRequest, refuse_unknown_query
+from web.requests import ScopeRequest
 from web.settings import WebSettings
 
 ANSWER_SECONDS = 0.2

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from http import HTTPStatus
-from typing import Any, Final, NoReturn, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 from litestar.openapi.spec import Parameter, Schema
 
 from actors.events import is_scalar
 from actors.state import ExecutionStatus
-from flowmgr.errors import Problem
 from flowmgr.journal.store import ExecutionQuery, metadata_text
 from flowmgr.language.fields import Fields
-from flowmgr.language.findings import Names
+from flowmgr.language.findings import Findings, Names, join, quote, shorten
 from flowmgr.metadata import MAX_ENTRIES, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
 from web.bodies import MAX_VERSION, is_whole_number
 from web.descriptions import an_object, text, truth, whole_number
-from web.problems import RequestError
+from web.parameters import refuse_parameters
 from web.requests import AnyRequest
 
 METADATA: Final = "metadata."
@@ -176,21 +174,24 @@ def query_of(request: AnyRequest) -> ExecutionQuery:
     """Read which executions are meant from the query parameters of a request.
 
     Raises:
-        RequestError: a value is not one, 400.
+        RequestError: values are none, 400.
     """
     found: dict[str, Any] = {}
     metadata: dict[str, str] = {}
-    for name, value in request.query_params.multi_items():
+    findings = Findings()
+    for name, value in sorted(request.query_params.multi_items()):  # they come in any order
         if name in FILTERS:
             wanted = FILTERS[name]
             try:
                 found[wanted.attribute] = wanted.read(wanted.parse(value))
             except _WrongValueError as error:
-                _refuse_parameter(f"'{name}' is {value[:60]!r}: it must be {error}")
+                message = f"'{name}' is {quote(value)}: it must be {error}"
+                findings.add(name, error.code, message, error.hint)
         elif name.startswith(METADATA):
             metadata[name.removeprefix(METADATA)] = value
-    if (problem := _problem_of(metadata)) is not None:
-        _refuse_parameter(problem)
+    for name, problem in _problems_of(metadata):
+        findings.add(f"{METADATA}{name}", "out_of_range", problem)
+    refuse_parameters(findings)
     return ExecutionQuery(**found, metadata=metadata)
 
 
@@ -220,24 +221,17 @@ def _metadata_in(chosen: Fields) -> dict[str, str]:
             metadata[name] = metadata_text(value)
         else:
             given.add_wrong_type(name, "a number, true, false or text")
-    if (problem := _problem_of(metadata)) is not None:
-        chosen.add("metadata", "out_of_range", problem)
+    for name, problem in _problems_of(metadata):
+        place = join(given.pointer, name) if name in metadata else given.pointer
+        chosen.findings.add(place, "out_of_range", problem)
     return metadata
 
 
-def _problem_of(metadata: Mapping[str, str]) -> str | None:
-    """Return why no execution can have such metadata; None if one can."""
-    if len(metadata) > MAX_ENTRIES:
-        return f"Executions can be looked up by {MAX_ENTRIES} metadata at once, not {len(metadata)}"
+def _problems_of(metadata: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield why no execution can have such metadata: each time the name, "" for all, and why."""
+    if (given := len(metadata)) > MAX_ENTRIES:
+        yield "", f"Executions can be looked up by {MAX_ENTRIES} metadata at once, not {given}"
+    rule = f"a name has 1 to {MAX_NAME_LENGTH} characters, and a value at most {MAX_TEXT_LENGTH}"
     for name, value in metadata.items():
         if not 0 < len(name) <= MAX_NAME_LENGTH or len(value) > MAX_TEXT_LENGTH:
-            return (
-                f"Metadata {name[:60]!r} cannot be looked up: a name has 1 to {MAX_NAME_LENGTH} "
-                f"characters, and a value at most {MAX_TEXT_LENGTH}"
-            )
-    return None
-
-
-def _refuse_parameter(message: str) -> NoReturn:
-    problem = Problem("", "invalid_parameter", message)
-    raise RequestError(HTTPStatus.BAD_REQUEST, message, (problem,))
+            yield shorten(name), f"Metadata {quote(name)} cannot be looked up: {rule}"

@@ -12,8 +12,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.static_files import create_static_files_router
 
+from web.parameters import refuse_unknown_query
 from web.problems import answer_http_error
-from web.requests import refuse_unknown_query
 
 ASSETS = "/assets"
 DOCS = "/docs"

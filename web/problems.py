@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -32,7 +33,10 @@ from flowmgr.errors import (
     MetadataError,
     Problem,
     SignalError,
+    told,
 )
+from flowmgr.language.fields import Bounds
+from flowmgr.language.findings import quote
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +44,24 @@ PROBLEM_JSON = "application/problem+json"
 
 MAX_PATH = 200
 """Characters of a path that a problem repeats."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+")
+
+
+class ParameterProblem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a query parameter.
+
+    Attributes:
+        parameter: its name.
+        code: which rule, as a word that programs can rely on.
+        message: what is wrong, in a sentence that names the parameter.
+        hint: the way out, if there is one to name.
+    """
+
+    parameter: str
+    code: str
+    message: str
+    hint: str | None = None
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -50,14 +72,15 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
         title: the same for people.
         status: the HTTP status.
         detail: what happened here, in a sentence.
-        errors: each thing that is wrong with what was sent, with its place.
+        errors: each thing that is wrong with what was sent, with its place in the body, or the name
+            of its query parameter.
     """
 
     type: str
     title: str
     status: int
     detail: str
-    errors: tuple[Problem, ...] = ()
+    errors: tuple[Problem | ParameterProblem, ...] = ()
 
 
 class RequestError(Exception):
@@ -69,7 +92,10 @@ class RequestError(Exception):
     """
 
     def __init__(
-        self, status: HTTPStatus, message: str, problems: tuple[Problem, ...] = ()
+        self,
+        status: HTTPStatus,
+        message: str,
+        problems: tuple[Problem | ParameterProblem, ...] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -164,7 +190,7 @@ def problem_response(  # noqa: PLR0917 - the members of a problem, in RFC 9457's
     name: str,
     title: str,
     detail: str,
-    errors: tuple[Problem, ...] = (),
+    errors: tuple[Problem | ParameterProblem, ...] = (),
     headers: dict[str, str] | None = None,
 ) -> Response[ProblemDetails]:
     """Return a problem as a response."""
@@ -207,10 +233,10 @@ def answer_http_error(
     """Answer what Litestar refuses: unknown paths and methods, large bodies, bad parameters."""
     status = HTTPStatus(error.status_code)
     detail, path = error.detail, request.url.path[:MAX_PATH]
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[ParameterProblem, ...] = ()
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        problems = tuple(_parameter_problem(entry) for entry in error.extra)
-        detail = "; ".join(problem.message for problem in problems) or detail
+        problems = tuple(_parameter_problem(request, entry["key"]) for entry in error.extra)
+        detail = told(problems)
     elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = "The body is larger than this server accepts (setting max_body_bytes)"
     elif status == HTTPStatus.NOT_FOUND:
@@ -222,10 +248,24 @@ def answer_http_error(
     return problem_response(status, name, status.phrase, detail, problems, error.headers)
 
 
-def _parameter_problem(entry: Any) -> Problem:
-    key = str(entry.get("key", "")) if isinstance(entry, dict) else ""
-    message = str(entry.get("message", entry)) if isinstance(entry, dict) else str(entry)
-    return Problem(pointer="", code="invalid_parameter", message=f"Parameter '{key}': {message}")
+def _parameter_problem(request: Request[Any, Any, Any], name: str) -> ParameterProblem:
+    """Return what is wrong with a parameter, from what its handler says that it may be."""
+    declared = request.route_handler.parsed_fn_signature.parameters[name]
+    given = request.query_params.get(name, "")
+    code, rule = _rule_of(declared, given)
+    message = f"'{name}' is {quote(given)}: it must be {rule}"
+    otherwise = "" if declared.default is None else f"; then it is {declared.default}"
+    return ParameterProblem(name, code, message, f"It may be left out{otherwise}")
+
+
+def _rule_of(declared: Any, given: str) -> tuple[str, str]:
+    """Return which rule of a parameter *given* breaks, and how it goes on behind "must be"."""
+    limits = declared.kwarg_definition
+    if limits.max_length is not None:
+        return "too_long", f"text of at most {limits.max_length} characters"
+    code = "out_of_range" if _NUMBER.fullmatch(given) else "wrong_type"
+    kind = "a number" if declared.annotation is float else "a whole number"
+    return code, f"{kind} {Bounds(limits.ge, limits.le).rule()}"
 
 
 def answer_bug(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDetails]:

@@ -1,14 +1,10 @@
-"""Reading requests: headers, preferences, cursors, and which query parameters there may be."""
+"""Reading requests: headers and preferences."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from collections import Counter
-from collections.abc import Container
 from http import HTTPStatus
-from typing import Any, Final, NoReturn
+from typing import Any
 
 import msgspec
 from litestar import Request
@@ -35,7 +31,7 @@ class ScopeRequest(AnyRequest):
 
 
 MAX_DIGITS = 15
-"""Digits that a number in a cursor or a length may have: no list and no body is that long."""
+"""Digits that a length may have: no body is that long."""
 
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _WAIT = re.compile(r"wait\s*=\s*\"?([^\";]*)\"?\Z", re.IGNORECASE)
@@ -113,81 +109,3 @@ def seconds(text: str, name: str) -> float:
         msg = f"{name} is {text[:60]!r}: it must be a number of seconds, 0 or more"
         raise RequestError(HTTPStatus.BAD_REQUEST, msg)
     return float(text)
-
-
-def encode_cursor(position: str) -> str:
-    """Return the cursor that leads behind *position*. Clients are not to look inside."""
-    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> str:
-    """Return the position in *cursor*.
-
-    Raises:
-        RequestError: no answer of this server had such a cursor.
-    """
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        position = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (ValueError, binascii.Error):
-        position = ""
-    return position or _refuse_cursor(cursor)
-
-
-def decode_number_cursor(cursor: str) -> int:
-    """Return the position in *cursor*, a number.
-
-    Raises:
-        RequestError: no answer of this server had such a cursor.
-    """
-    position = decode_cursor(cursor)
-    if not position.isascii() or not position.isdigit() or len(position) > MAX_DIGITS:
-        _refuse_cursor(cursor)
-    return int(position)
-
-
-def _refuse_cursor(cursor: str) -> NoReturn:
-    msg = f"The cursor {cursor[:60]!r} is not one; use the next_cursor of an answer as it is"
-    raise RequestError(HTTPStatus.BAD_REQUEST, msg)
-
-
-class QueryParameters(msgspec.Struct, frozen=True):
-    """The query parameters that a handler reads itself, kept in its `opt`.
-
-    Attributes:
-        names: their names.
-        prefix: what further ones begin with.
-    """
-
-    names: frozenset[str]
-    prefix: str
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.names or name.startswith(self.prefix)
-
-
-OWN_PARAMETERS: Final = "query_parameters"
-"""Where in the `opt` of a handler they are."""
-
-
-async def refuse_unknown_query(request: AnyRequest) -> None:
-    """Refuse query parameters that the route does not have, or that are there twice.
-
-    Runs before every handler; a coroutine, because Litestar runs functions in a thread.
-
-    Raises:
-        RequestError: there is one.
-    """
-    if not request.scope["query_string"]:
-        return
-    handler = request.route_handler
-    known = handler.parsed_fn_signature.parameters.keys() - request.path_params.keys() - {"request"}
-    own: Container[str] = handler.opt.get(OWN_PARAMETERS, ())
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name, count in Counter(names).items():
-        if name not in known and name not in own:
-            msg = f"There is no query parameter {name[:60]!r} here; /docs shows the ones there are"
-            raise RequestError(HTTPStatus.BAD_REQUEST, msg)
-        if count > 1:
-            msg = f"The query parameter {name[:60]!r} is there more than once; keep one of them"
-            raise RequestError(HTTPStatus.BAD_REQUEST, msg)

@@ -100,3 +100,66 @@ def test_an_unknown_action_is_told_with_the_choices_and_the_one_that_was_meant(s
     assert (error["pointer"], error["code"]) == ("/action", "invalid_choice")
     assert "'cancel' or 'retry' or 'delete', not 'retyr'" in error["message"]
     assert error["hint"] == "Did you mean 'retry'?"
+
+
+WRONG_QUERIES: dict[str, list[tuple[str, str]]] = {
+    "/executions?limt=1&cursr=x&flow_id=a&flow_id=b": [
+        ("cursr", "unknown_parameter"),
+        ("flow_id", "duplicate_parameter"),
+        ("limt", "unknown_parameter"),
+    ],
+    "/executions?status=Failed&version=x&started_after=now&metadata.=1&had_failures=2": [
+        ("had_failures", "wrong_type"),
+        ("started_after", "invalid_text"),
+        ("status", "invalid_choice"),
+        ("version", "wrong_type"),
+        ("metadata.", "out_of_range"),
+    ],
+    "/executions?limit=0": [("limit", "out_of_range")],
+    "/flows?limit=ten": [("limit", "wrong_type")],
+    "/flows/x?version=0": [("version", "out_of_range")],
+    "/executions/x?wait=soon": [("wait", "wrong_type")],
+    "/executions/x/events?cursor=!": [("cursor", "invalid_cursor")],
+}
+
+
+@pytest.mark.parametrize("target", WRONG_QUERIES)
+def test_query_parameters_are_told_by_name_with_the_rule_in_plain_words(served, target):
+    refused = problem(served.client.get(target), 400)
+    assert [(each["parameter"], each["code"]) for each in refused["errors"]] == WRONG_QUERIES[
+        target
+    ]
+    for error in refused["errors"]:
+        assert list(error) == ["parameter", "code", "message", "hint"]
+        assert "`" not in error["message"]
+        assert not {"int", "str", "float"} & set(error["message"].replace("'", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("target", "message", "hint"),
+    [
+        (
+            "/flows?limit=ten",
+            "'limit' is 'ten': it must be a whole number from 1 to 1,000",
+            "It may be left out; then it is 100",
+        ),
+        (
+            "/flows/x?version=0",
+            "'version' is '0': it must be a whole number from 1 to 1,000,000,000",
+            "It may be left out",
+        ),
+        (
+            "/flows?limt=1",
+            "There is no query parameter 'limt' here; did you mean 'limit'?",
+            "The parameters are: cursor, limit",
+        ),
+        (
+            "/health?x=1",
+            "There is no query parameter 'x' here",
+            "There are none; take it out",
+        ),
+    ],
+)
+def test_a_query_parameter_is_told_with_the_way_out(served, target, message, hint):
+    (error,) = problem(served.client.get(target), 400)["errors"]
+    assert (error["message"], error["hint"]) == (message, hint)

@@ -10,6 +10,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.errors import DefinitionError
 from web.bodies import document_body, flow_document
+from web.cursors import decode_cursor, decode_number_cursor, encode_cursor
 from web.descriptions import an_object, body, described
 from web.flow_resources import (
     FlowCreated,
@@ -19,13 +20,7 @@ from web.flow_resources import (
     flow_resource,
     flow_summary_resource,
 )
-from web.requests import (
-    AnyRequest,
-    decode_cursor,
-    decode_number_cursor,
-    encode_cursor,
-    header,
-)
+from web.requests import AnyRequest, header
 from web.resources import Page, page
 from web.surface import engine_of
 
