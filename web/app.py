@@ -24,7 +24,7 @@ from web.openapi import docs_assets, openapi_config, openapi_json
 from web.parameters import refuse_unknown_query
 from web.problems import EXCEPTION_HANDLERS
 from web.requests import ScopeRequest
-from web.settings import WebSettings
+from web.settings import MAX_BODY_BYTES, WebSettings
 
 ANSWER_SECONDS = 0.2
 """Seconds before the end of the grace at which executions are stopped."""
@@ -100,7 +100,7 @@ def create_app(
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=ScopeRequest,
         before_request=refuse_unknown_query,
-        request_max_body_size=web_settings.max_body_bytes,
+        request_max_body_size=MAX_BODY_BYTES,
         openapi_config=openapi_config(VERSION),
         logging_config=None,
     )

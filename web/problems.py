@@ -37,6 +37,7 @@ from flowmgr.errors import (
 )
 from flowmgr.language.fields import Bounds
 from flowmgr.language.findings import quote
+from web.settings import MAX_BODY_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -238,7 +239,10 @@ def answer_http_error(
         problems = tuple(_parameter_problem(request, entry["key"]) for entry in error.extra)
         detail = told(problems)
     elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        detail = "The body is larger than this server accepts (setting max_body_bytes)"
+        detail = (
+            f"The body is larger than this server accepts: {MAX_BODY_BYTES >> 20} MiB, which "
+            "cannot be set; keep large data where activities can fetch it, and send a reference"
+        )
     elif status == HTTPStatus.NOT_FOUND:
         detail = f"Nothing has the path {path!r}; /docs shows the ones there are"
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:

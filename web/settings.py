@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+"""Size of a request body beyond which it is refused (413)."""
 
 
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -12,10 +17,8 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
         backend: the library that runs the app, for `/health/ready`.
         server: what serves it, likewise.
         wait_limit: seconds that a request may wait for an execution to end.
-        max_body_bytes: size of a request body beyond which it is refused (413).
     """
 
     backend: str = "unknown"
     server: str = "unknown"
     wait_limit: float = 300.0
-    max_body_bytes: int = 8 * 1024 * 1024

@@ -133,7 +133,7 @@ def declared_as_something_else() -> Iterator[Case]:
 
 
 def too_large() -> Iterator[Case]:
-    says = "larger than this server accepts"
+    says = "larger than this server accepts: 8 MiB, which cannot be set"
     for target in BODIES:
         yield post(f"{target}: one byte too many", target, b" " * (MAX_BODY + 1), 413, says)
         length = {"Content-Length": b"%d" % 10**12}
