@@ -327,6 +327,21 @@ def test_what_does_not_go_together_is_refused_before_anything_is_asked(args, say
 # What goes wrong.
 
 
+@pytest.mark.parametrize("name", ["", " ", ".", ".."])
+@pytest.mark.parametrize(
+    "command", ["show", "events", "tree", "cancel", "pause", "retry", "skip", "rerun", "delete"]
+)
+def test_what_cannot_be_an_id_is_told_and_nothing_is_asked(command, name):
+    ran = run_at("http://127.0.0.1:9", command, name)
+    told = refused(ran, 2)
+    assert f"{name!r} is no ID of an execution" in told
+    assert "flowmgr executions list" in told
+
+
+def test_what_cannot_be_the_name_of_a_signal_is_told(executions):
+    assert "'' is no name of a signal" in refused(executions("signal", "x", ""), 2)
+
+
 def test_a_problem_is_told_in_one_line(served, executions):
     completed = served.run(chain("succeed"))["execution_id"]
     for args, says in (

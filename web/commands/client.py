@@ -20,6 +20,9 @@ PAGE: Final = 1000
 _MARKS: Final = {"items", "execution_id", "action"}
 """Fields of which everything that is asked for here has one: a list, an execution, a report."""
 
+_NO_NAMES: Final = {"", ".", ".."}
+"""What cannot stand in a path for a name: it would be the path of something else."""
+
 
 class AnswerError(Exception):
     """A server has not done what it was asked; the message says why, in one line.
@@ -33,6 +36,12 @@ class AnswerError(Exception):
 
 class UnreachableError(AnswerError):
     """No server of flowmgr answers there."""
+
+    exit_code = REFUSED
+
+
+class NotNamedError(AnswerError):
+    """A server was not asked: what is given names nothing that it could be asked for."""
 
     exit_code = REFUSED
 
@@ -131,7 +140,16 @@ class Server:
 
 
 def path_of(execution_id: str, *more: str) -> str:
-    """Return the path of an execution, or of something of it."""
+    """Return the path of an execution, or of something of it.
+
+    Raises:
+        AnswerError: a part of it is a text that would lead elsewhere.
+    """
+    if execution_id.strip() in _NO_NAMES:
+        msg = f"{execution_id!r} is no ID of an execution; 'flowmgr executions list' shows them"
+        raise NotNamedError(msg)
+    if any(each.strip() in _NO_NAMES for each in more):
+        raise NotNamedError(f"{more[-1]!r} is no name of a signal")
     return "/".join(["/executions", *(quote(each, safe="") for each in (execution_id, *more))])
 
 
