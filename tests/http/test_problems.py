@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
+from flowmgr.language.findings import quote
+from tests.support.flowmgr_server import Served, chain
 from tests.support.rest import problem
 
 WRONG_BODIES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
@@ -163,3 +166,35 @@ def test_query_parameters_are_told_by_name_with_the_rule_in_plain_words(served, 
 def test_a_query_parameter_is_told_with_the_way_out(served, target, message, hint):
     (error,) = problem(served.client.get(target), 400)["errors"]
     assert (error["message"], error["hint"]) == (message, hint)
+
+
+def lists_with_cursors(served: Served) -> dict[str, str]:
+    """Return lists of two items and more, each with the cursor of its second page."""
+    flow_ids = [served.register(chain("succeed")) for _ in range(2)]
+    served.register(chain("succeed", "keys") | {"id": flow_ids[0]})
+    started = [served.execute(flow_ids[1])["execution_id"] for _ in range(2)]
+    paths = ["/flows", "/executions", f"/flows/{flow_ids[0]}/versions"]
+    paths += [f"/executions/{each}/events" for each in started]
+    return {path: served.get(path, limit=1).json()["next_cursor"] for path in paths}
+
+
+def test_the_cursor_of_one_list_is_refused_by_every_other(served):
+    cursors = lists_with_cursors(served)
+    for path in cursors:
+        for its_list, cursor in cursors.items():
+            if its_list == path:
+                assert served.get(path, cursor=cursor).json()["items"]
+                continue
+            (error,) = problem(served.get(path, cursor=cursor), 400)["errors"]
+            assert (error["parameter"], error["code"]) == ("cursor", "invalid_cursor")
+            assert f"is one of the list {quote(its_list)}" in error["message"]
+
+
+def test_cursors_that_were_handed_out_without_the_name_of_their_list_go_on_working(served):
+    for path, field in (("/flows", "id"), ("/executions", "execution_id")):
+        lists_with_cursors(served)
+        first, second = served.get(path, limit=2).json()["items"]
+        cursor = base64.urlsafe_b64encode(first[field].encode()).decode().rstrip("=")
+        assert served.get(path, limit=1, cursor=cursor).json()["items"] == [second]
+    events = next(path for path in lists_with_cursors(served) if path.endswith("/events"))
+    assert served.get(events, limit=1, cursor="MQ").json()["items"][0]["seq"] == 2

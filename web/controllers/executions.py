@@ -51,10 +51,13 @@ class ExecutionController(Controller):
         self, request: AnyRequest, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[ExecutionSummaryResource]:
         """List those executions that all given filters match, the newest first."""
-        before = None if cursor is None else decode_cursor(cursor)
+        before = None if cursor is None else decode_cursor(request, cursor)
         found = await engine_of(request).list(query_of(request), before, limit + 1)
         return page(
-            found, limit, summary_resource, lambda summary: encode_cursor(summary.execution_id)
+            found,
+            limit,
+            summary_resource,
+            lambda summary: encode_cursor(request, summary.execution_id),
         )
 
     @get("/{execution_id:str}", summary="Show an execution")
@@ -78,9 +81,11 @@ class ExecutionController(Controller):
         cursor: Cursor = None,
     ) -> Page[dict[str, Any]]:
         """List what happened in an execution: each event with its number, type and time."""
-        after = 0 if cursor is None else decode_number_cursor(cursor)
+        after = 0 if cursor is None else decode_number_cursor(request, cursor)
         events = await engine_of(request).events(execution_id, after=after, limit=limit + 1)
-        return page(events, limit, event_resource, lambda event: encode_cursor(str(event.seq)))
+        return page(
+            events, limit, event_resource, lambda event: encode_cursor(request, str(event.seq))
+        )
 
     @get("/{execution_id:str}/tree", summary="Show the scopes of an execution")
     async def tree(self, request: AnyRequest, execution_id: ExecutionId) -> TreeResource:

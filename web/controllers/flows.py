@@ -77,10 +77,13 @@ class FlowController(Controller):
         self, request: AnyRequest, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[FlowSummaryResource]:
         """List the latest version of every flow, by id."""
-        after = None if cursor is None else decode_cursor(cursor)
+        after = None if cursor is None else decode_cursor(request, cursor)
         flows = await engine_of(request).flows.list(after, limit + 1)
         return page(
-            flows, limit, flow_summary_resource, lambda flow: encode_cursor(flow.definition.id)
+            flows,
+            limit,
+            flow_summary_resource,
+            lambda flow: encode_cursor(request, flow.definition.id),
         )
 
     @get("/{flow_id:str}", summary="Show a flow")
@@ -95,9 +98,11 @@ class FlowController(Controller):
         self, request: AnyRequest, flow_id: FlowId, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[FlowResource]:
         """List a flow's versions, the oldest first."""
-        after = 0 if cursor is None else decode_number_cursor(cursor)
+        after = 0 if cursor is None else decode_number_cursor(request, cursor)
         flows = await engine_of(request).flows.versions(flow_id, after, limit + 1)
-        return page(flows, limit, flow_resource, lambda flow: encode_cursor(str(flow.version)))
+        return page(
+            flows, limit, flow_resource, lambda flow: encode_cursor(request, str(flow.version))
+        )
 
     @delete("/{flow_id:str}", summary="Delete a flow")
     async def delete_flow(self, request: AnyRequest, flow_id: FlowId) -> None:
