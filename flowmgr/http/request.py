@@ -159,6 +159,15 @@ def _method(value: Any) -> str:
     return value.upper()
 
 
+def url_fault(text: str) -> str | None:
+    """Return why *text* is no URL that a task may ask for, behind its name; None if it is one."""
+    try:
+        _read_url(text)
+    except _UrlError as error:
+        return str(error)
+    return None
+
+
 class _UrlError(Exception):
     """A URL is none that a task may ask for. The message goes on after its name, without it."""
 

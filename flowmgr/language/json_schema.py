@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
+from flowmgr.http.request import METHODS
 from flowmgr.language.bodies import MAX_VISITS_LIMIT
 from flowmgr.language.definition import TaskKind
 from flowmgr.language.fields import MAX_SECONDS
@@ -102,9 +103,14 @@ _COMPENSATION: Final[Document] = {
     "retry": _ref("retry"),
     "timeout": _SECONDS,
 }
+_METHOD: Final = (
+    "^(?:"
+    + "|".join("".join(f"[{c}{c.lower()}]" for c in method) for method in METHODS)
+    + r")$|\$\{"
+)
 _REQUEST: Final[Document] = {
-    "method": _TEXT,
-    "url": _TEXT,
+    "method": {"anyOf": [{"enum": list(METHODS)}, {"type": "string", "pattern": _METHOD}]},
+    "url": {"type": "string", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]|\$\{"},
     "headers": _OBJECT_TEMPLATE,
     "query": _OBJECT_TEMPLATE,
     "json": {},

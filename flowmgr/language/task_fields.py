@@ -23,9 +23,10 @@ from flowmgr.language.formulas import (
     read_template,
     read_text_template,
 )
+from flowmgr.language.requests import read_request
 from flowmgr.language.texts import bindable_name, identifier, instant
 from flowmgr.language.texts import name as any_name
-from flowmgr.language.vocabulary import COMPENSATION_FIELDS, REQUEST_FIELDS, RETRY_FIELDS
+from flowmgr.language.vocabulary import COMPENSATION_FIELDS, RETRY_FIELDS
 
 MAX_ATTEMPTS: Final = 1_000_000
 MAX_BRANCHES: Final = 1_000
@@ -112,30 +113,7 @@ def _compensation(place: Place) -> CompensationDefinition | None:
 
 def _request(place: Place) -> dict[str, Any] | None:
     request = place.fields.inner("request", f"the request of {place.fields.subject}")
-    if request is None:
-        return None
-    request.refuse_unknown(REQUEST_FIELDS)
-    request.required("url")
-    readers = {
-        "url": read_text_template,
-        "method": read_text_template,
-        "headers": read_object_template,
-        "query": read_object_template,
-        "json": read_template,
-        "follow_redirects": _boolean_template,
-    }
-    return {
-        field: readers[field](request, field)
-        for field in REQUEST_FIELDS
-        if field in request.data and (field == "url" or request.data[field] is not None)
-    }
-
-
-def _boolean_template(fields: Fields, field: str) -> Any:
-    if isinstance(fields.data[field], bool) or is_formula(fields.data[field]):
-        return read_template(fields, field)
-    fields.add_wrong_type(field, "true, false or '${ expression }'")
-    return None
+    return None if request is None else read_request(request)
 
 
 def _statuses(place: Place) -> tuple[int | str, ...]:

@@ -174,7 +174,7 @@ def test_a_request_is_a_template():
     task = task_of(kind="http", request={"url": "http://x/${context.x}", "method": None})
     assert task.runner == ("http", None)
     assert task.arguments.evaluate(values(x=1)) == {"url": "http://x/1"}
-    statuses = task_of(kind="http", request={"url": "x"}, expect=[404, "2xx"]).runner
+    statuses = task_of(kind="http", request={"url": "http://x"}, expect=[404, "2xx"]).runner
     assert statuses == ("http", (404, "2xx"))
 
 

@@ -10,7 +10,15 @@ import pytest
 from flowmgr.language.json_schema import flow_schema
 from flowmgr.language.vocabulary import ANY_TASK_FIELDS, KIND_FIELDS, TASK_FIELDS
 from tests.support.server_process import ROOT
-from tests.unit.test_task_kinds import ALSO_VALID, REFUSED, VALID, a_task, changed, flow_of
+from tests.unit.test_task_kinds import (
+    ALSO_VALID,
+    POSSIBLE_REQUESTS,
+    REFUSED,
+    VALID,
+    a_task,
+    changed,
+    flow_of,
+)
 from tests.unit.test_validation import README, WRAPPINGS
 
 VALIDATOR = jsonschema_rs.Draft202012Validator(flow_schema())
@@ -26,6 +34,10 @@ SAYS_NOTHING_OF = {
     "an endless timeout",
     "a timeout of ages",
     "items in text",
+    "a URL with a password",
+    "a URL to port 0",
+    "a URL with an expression and another scheme",
+    "a URL with an expression behind a path",
 }
 
 
@@ -51,6 +63,11 @@ def test_a_task_of_every_kind_satisfies_it(kind):
 @pytest.mark.parametrize("task", ALSO_VALID.values(), ids=ALSO_VALID)
 def test_what_is_accepted_satisfies_it(task):
     VALIDATOR.validate(flow_of({"name": "t", **task}))
+
+
+@pytest.mark.parametrize(("field", "value"), POSSIBLE_REQUESTS)
+def test_a_request_that_can_be_one_satisfies_it(field, value):
+    VALIDATOR.validate(flow_of(changed(a_task("http"), f"request/{field}", value)))
 
 
 @pytest.mark.parametrize("kind", VALID)

@@ -235,7 +235,28 @@ REFUSED = {
     "a request by URL": ("http", "request", "https://x", "wrong_type"),
     "no URL": ("http", "request/url", GONE, "missing_field"),
     "a URL that is a number": ("http", "request/url", 5, "wrong_type"),
+    "a URL of another scheme": ("http", "request/url", "ftp://x/y", "invalid_text"),
+    "a URL without a scheme": ("http", "request/url", "api.example.com/jobs", "invalid_text"),
+    "a URL without a host": ("http", "request/url", "https:///jobs", "invalid_text"),
+    "a URL that is only a path": ("http", "request/url", "/jobs", "invalid_text"),
+    "an empty URL": ("http", "request/url", "", "invalid_text"),
+    "a URL with a password": ("http", "request/url", "https://a:b@x/", "invalid_text"),
+    "a URL to port 0": ("http", "request/url", "https://x:0/", "invalid_text"),
+    "a URL with an expression and another scheme": (
+        "http",
+        "request/url",
+        "ftp://${context.host}/",
+        "invalid_text",
+    ),
+    "a URL with an expression behind a path": (
+        "http",
+        "request/url",
+        "/jobs/${context.job}",
+        "invalid_text",
+    ),
     "a method that is a list": ("http", "request/method", ["GET"], "wrong_type"),
+    "a method that there is not": ("http", "request/method", "FOO", "invalid_choice"),
+    "an empty method": ("http", "request/method", "", "invalid_choice"),
     "headers in a list": ("http", "request/headers", [], "wrong_type"),
     "follow_redirects as text": ("http", "request/follow_redirects", "yes", "wrong_type"),
     "a body": ("http", "request/body", "x", "unknown_field"),
@@ -293,6 +314,38 @@ def changed(task: dict, path: str, value: object) -> dict:
     else:
         place[last] = value
     return task
+
+
+POSSIBLE_REQUESTS = [
+    ("url", "HTTPS://example.com:8443/a?b=c#d"),
+    ("url", "http://[::1]/"),
+    ("url", "https://example.com/$${not an expression"),
+    ("url", "${context.url}"),
+    ("url", "http${context.s}://x"),
+    ("url", "HTTPS://${context.host}:${context.port}/"),
+    ("method", "get"),
+    ("method", "${context.method}"),
+    ("method", "P${context.rest}"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), POSSIBLE_REQUESTS)
+def test_a_request_is_accepted_if_it_can_be_one_when_it_runs(field, value):
+    assert problems_of(flow_of(changed(a_task("http"), f"request/{field}", value))) == []
+
+
+def test_a_method_that_there_is_not_is_told_with_the_one_that_was_meant():
+    (problem,) = problems_of(flow_of(changed(a_task("http"), "request/method", "PSOT")))
+    assert problem.pointer == "/tasks/0/request/method"
+    assert "one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, not 'PSOT'" in problem.message
+    assert problem.hint == "Did you mean 'POST'?"
+
+
+def test_a_url_that_is_none_is_told_without_showing_it():
+    (problem,) = problems_of(flow_of(changed(a_task("http"), "request/url", "ftp://a:secret@x")))
+    assert problem.pointer == "/tasks/0/request/url"
+    assert "must begin with 'http://' or 'https://'" in problem.message
+    assert "secret" not in problem.message
 
 
 @pytest.mark.parametrize(("kind", "path", "value", "code"), REFUSED.values(), ids=REFUSED)
