@@ -43,7 +43,7 @@ from flowmgr.live import LiveExecutions
 from flowmgr.recovery import Recovery
 from flowmgr.signals import checked_signal, encoded_as_json
 from flowmgr.starts import check_key
-from flowmgr.trees import Tree, tree_of
+from flowmgr.trees import Tree, sub_flow_keys, tree_of
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +92,13 @@ class Operations:
             ExecutionNotFoundError: there is none with this id.
             ExecutionDamagedError: its record is damaged.
         """
+        tree = await self._tree(execution_id)
+        starts = {
+            key: await self._store.find_start(execution_id, key, 0.0) for key in sub_flow_keys(tree)
+        }
+        return replace(tree, sub_flows={key: found[0] for key, found in starts.items() if found})
+
+    async def _tree(self, execution_id: str) -> Tree:
         supervisor = self._live.get(execution_id)
         if supervisor is not None:
             return tree_of(execution_id, supervisor.plan, supervisor.state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from actors.outcome import ErrorInfo
 from actors.paths import COMPENSATION, FINALLY, ROOT, task_path
 from actors.plan import END, Plan, PlannedTask, Signal
 from actors.state import ExecutionState, ExecutionStatus, Fork, ScopeState
+from flowmgr.subflows import child_key
 
 MAX_LISTED: Final = 100
 """Scopes of one task that a tree has."""
@@ -83,6 +85,8 @@ class TaskNode(msgspec.Struct, frozen=True):
         waits_for: what it waits for, while no code of it runs.
         scopes: the scopes in it that are open, and then those that have failed.
         unlisted: how many of them are not in `scopes`.
+        sub_flow_key: the key under which its attempt, which goes on, starts a sub-flow; None if it
+            starts none.
     """
 
     name: str
@@ -94,6 +98,7 @@ class TaskNode(msgspec.Struct, frozen=True):
     waits_for: Awaited | None
     scopes: tuple[ScopeNode, ...] = ()
     unlisted: int = 0
+    sub_flow_key: str | None = None
 
 
 class ScopeNode(msgspec.Struct, frozen=True):
@@ -124,6 +129,7 @@ class Tree(msgspec.Struct, frozen=True):
         scope: its own scope.
         compensation: the scope in which its finished tasks are compensated; None if none is.
         closing: that of the flow's ``finally``; None if it does not run and has not.
+        sub_flows: the executions that its tasks have started and wait for, by `sub_flow_key`.
     """
 
     execution_id: str
@@ -134,6 +140,7 @@ class Tree(msgspec.Struct, frozen=True):
     scope: ScopeNode
     compensation: ScopeNode | None
     closing: ScopeNode | None
+    sub_flows: Mapping[str, str] = {}
 
 
 def tree_of(execution_id: str, plan: Plan | None, state: ExecutionState) -> Tree:
@@ -145,6 +152,17 @@ def tree_of(execution_id: str, plan: Plan | None, state: ExecutionState) -> Tree
         state: how it stands.
     """
     return _Drawing(plan, state).tree(execution_id)
+
+
+def sub_flow_keys(tree: Tree) -> Iterator[str]:
+    """Yield the keys of the sub-flows that tasks in *tree* wait for."""
+    pending = [tree.scope, tree.compensation, tree.closing]
+    while pending:
+        scope = pending.pop()
+        if scope is not None and scope.task is not None:
+            pending.extend(scope.task.scopes)
+            if scope.task.sub_flow_key is not None:
+                yield scope.task.sub_flow_key
 
 
 class _Drawing:
@@ -221,7 +239,14 @@ class _Drawing:
             waits_for=_awaited(scope, started, fork),
             scopes=scopes,
             unlisted=unlisted,
+            sub_flow_key=None if started is None else self._sub_flow_key(path, started),
         )
+
+    def _sub_flow_key(self, path: str, started: TaskStarted) -> str | None:
+        task = self._planned(path, started.task)
+        if task is None or not task.goes_on:
+            return None
+        return child_key(task_path(path, started.task), started.visit, started.attempt)
 
     def _own_ends(
         self, path: str, scope: ScopeState, name: str, started: TaskStarted | None

@@ -27,6 +27,7 @@ class WaitResource(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         kind: what it is.
+        execution_id: the execution of a sub-flow.
         due: when it is over; for a signal, at the latest; not there for never.
         name: the name of a signal.
         error: why the last attempt failed, before a further one.
@@ -34,7 +35,8 @@ class WaitResource(msgspec.Struct, frozen=True, omit_defaults=True):
             `unopened` say how many of them stand so.
     """
 
-    kind: Literal["timer", "signal", "retry", "scopes"]
+    kind: Literal["timer", "signal", "retry", "scopes", "flow"]
+    execution_id: str | None = None
     due: str | None = None
     name: str | None = None
     error: ErrorResource | None = None
@@ -90,18 +92,24 @@ def tree_resource(tree: Tree) -> TreeResource:
         flow_version=tree.flow_version,
         status=tree.status,
         is_parked=tree.is_parked,
-        scope=_scope_resource(tree.scope),
-        compensation=None if tree.compensation is None else _scope_resource(tree.compensation),
-        closing=None if tree.closing is None else _scope_resource(tree.closing),
+        scope=_scope_resource(tree.scope, tree),
+        compensation=None
+        if tree.compensation is None
+        else _scope_resource(tree.compensation, tree),
+        closing=None if tree.closing is None else _scope_resource(tree.closing, tree),
     )
 
 
-def _scope_resource(scope: ScopeNode) -> ScopeNodeResource:
-    task = None if scope.task is None else _task_resource(scope.task)
+def _scope_resource(scope: ScopeNode, tree: Tree) -> ScopeNodeResource:
+    task = None if scope.task is None else _task_resource(scope.task, tree)
     return ScopeNodeResource(scope.path, scope.status, task, error_resource(scope.error))
 
 
-def _task_resource(task: TaskNode) -> TaskNodeResource:
+def _task_resource(task: TaskNode, tree: Tree) -> TaskNodeResource:
+    waits_for = None if task.waits_for is None else _wait_resource(task.waits_for)
+    sub_flow = tree.sub_flows.get(task.sub_flow_key or "")
+    if sub_flow is not None:
+        waits_for = WaitResource("flow", execution_id=sub_flow)
     return TaskNodeResource(
         name=task.name,
         path=task.path,
@@ -109,8 +117,8 @@ def _task_resource(task: TaskNode) -> TaskNodeResource:
         visit=task.visit,
         attempt=task.attempt,
         deadline=_due(task.deadline),
-        waits_for=None if task.waits_for is None else _wait_resource(task.waits_for),
-        scopes=[_scope_resource(scope) for scope in task.scopes],
+        waits_for=waits_for,
+        scopes=[_scope_resource(scope, tree) for scope in task.scopes],
         unlisted=task.unlisted,
     )
 

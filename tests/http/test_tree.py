@@ -98,6 +98,38 @@ def test_the_tree_of_an_execution_that_has_ended(served):
     assert (failed["scope"]["status"], failed["scope"]["task"]["name"]) == ("failed", "fail")
 
 
+def test_the_tree_names_the_executions_of_sub_flows(served):
+    waits = flow(SIGNAL)
+    inner = served.register(waits)
+    one = {"name": "one", "kind": "flow", "flow": inner}
+    each = {"name": "each", "kind": "map", "items": [1, 2], "flow": inner}
+    fork = {"name": "fork", "kind": "parallel", "branches": {"a": body(one), "b": body(each)}}
+    execution_id = served.start(served.register(flow(fork)))
+    children = eventually(lambda: found_in(served, inner, 3))
+    tree = tree_of(served, execution_id)
+    left, right = tree["scope"]["task"]["scopes"]
+    tasks = [left["task"], *(scope["task"] for scope in right["task"]["scopes"])]
+    named = {task["path"]: task["waits_for"] for task in tasks}
+    assert {wait["kind"] for wait in named.values()} == {"flow"}
+    assert {wait["execution_id"] for wait in named.values()} == set(children)
+    for path, wait in named.items():
+        started = served.events(wait["execution_id"])[0]
+        assert (started["parent"], started["parent_task"]) == (execution_id, path)
+    environment = {"FLOWMGR_URL": served.process.url}
+    drawn = CliRunner().invoke(main, ["executions", "tree", execution_id], env=environment)
+    assert f"waits for execution {named['/fork/a/one']['execution_id']}" in drawn.output
+    cancel(served, execution_id, wait=10)
+
+
+def found_in(served: Served, flow_id: str, number: int) -> list[str] | None:
+    """Return the executions of a flow if there are so many and all of them wait."""
+    found = served.get("/executions", flow_id=flow_id).json()["items"]
+    executions = [each["execution_id"] for each in found]
+    trees = [tree_of(served, each)["scope"] for each in executions]
+    is_waiting = all(scope["status"] == "waiting" for scope in trees)
+    return executions if len(executions) == number and is_waiting else None
+
+
 def test_there_is_no_tree_of_an_unknown_execution(served):
     missing = new_id("missing")
     assert missing in problem(served.get(f"/executions/{missing}/tree"), 404)["detail"]

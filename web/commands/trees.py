@@ -70,6 +70,8 @@ def _awaited(wait: Mapping[str, Any]) -> Text:
     match wait["kind"]:
         case "signal":
             return Text.assemble("signal ", plain(wait["name"]))
+        case "flow":
+            return Text.assemble("execution ", plain(wait["execution_id"]))
         case "timer":
             return Text(local_time(wait["due"]))
         case "retry":
