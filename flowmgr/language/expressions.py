@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from actors.expressions import NAMES, ExpressionError
@@ -23,6 +23,7 @@ __all__ = [
     "ExpressionSyntaxError",
     "compile_expression",
     "compile_predicate",
+    "names_in",
 ]
 
 _CONTAINER_STEPS: Final = 4
@@ -54,6 +55,20 @@ def compile_predicate(source: str) -> CompiledExpression:
         ExpressionSyntaxError: as `compile_expression`.
     """
     return _Predicate(source, _checked(source))
+
+
+def names_in(source: str, wanted: Collection[str]) -> frozenset[str]:
+    """Those of *wanted* that an expression, which can be compiled, speaks of."""
+    if not any(name in source for name in wanted):
+        return frozenset()
+    found: set[str] = set()
+    pending = [parse(source)]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Name) and node.name in wanted:
+            found.add(node.name)
+        pending.extend(node.children())
+    return frozenset(found)
 
 
 def _checked(source: object) -> Node:

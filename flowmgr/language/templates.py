@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 from actors.expressions import Expression, text_of
 from actors.values import decode_value, encode_value
 from flowmgr.language.cel.errors import ExpressionSyntaxError
 from flowmgr.language.cel.run import Run
 from flowmgr.language.cel.tokens import closing_brace
-from flowmgr.language.expressions import CompiledExpression, compile_expression
+from flowmgr.language.expressions import CompiledExpression, compile_expression, names_in
 from flowmgr.language.findings import join, quote
 
 _OPENING: Final = "${"
 _ESCAPED: Final = "$${"
 
 _Make = Callable[[Run], Any]
+
+T = TypeVar("T")
 
 
 class TemplateError(ValueError):
@@ -52,6 +54,27 @@ def compile_template(value: Any) -> Expression:
         ValueRefusedError: *value* is not JSON.
     """
     return _Template(encode_value(value))
+
+
+def names_in_template(
+    value: Any, wanted: Collection[str], pointer: str = ""
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield those of *wanted* that expressions in a template, which can be compiled, speak of.
+
+    For each text of it: a JSON Pointer that leads to it from *pointer* on, and the names.
+    """
+    if isinstance(value, str) and _OPENING in value:
+        parts = _split(value, lambda source: names_in(source, wanted))
+        yield (
+            pointer,
+            frozenset[str]().union(*(part for part in parts if not isinstance(part, str))),
+        )
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from names_in_template(item, wanted, join(pointer, at))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from names_in_template(item, wanted, join(pointer, key))
 
 
 class _Template:
@@ -115,7 +138,7 @@ def _object(items: dict[str, tuple[Any, _Make | None]]) -> _Make | None:
 
 
 def _text(text: str) -> _Make | None:
-    parts = _split(text)
+    parts = _split(text, compile_expression)
     if not any(isinstance(part, CompiledExpression) for part in parts):
         literal = "".join(str(part) for part in parts)
         return None if literal == text else lambda _run: literal
@@ -130,8 +153,9 @@ def _text(text: str) -> _Make | None:
     return make
 
 
-def _split(text: str) -> list[str | CompiledExpression]:
-    parts: list[str | CompiledExpression] = []
+def _split(text: str, made: Callable[[str], T]) -> list[str | T]:
+    """Return the parts of *text*: what is between the expressions, and what is *made* of each."""
+    parts: list[str | T] = []
     at = 0
     while (opening := text.find(_OPENING, at)) >= 0:
         if opening > at and text[opening - 1] == "$":
@@ -147,7 +171,7 @@ def _split(text: str) -> list[str | CompiledExpression]:
             raise ExpressionSyntaxError(
                 f"{message}, or write {_ESCAPED} for the characters {_OPENING}"
             )
-        parts.append(compile_expression(text[begin:end].strip()))
+        parts.append(made(text[begin:end].strip()))
         at = end + 1
     if at < len(text):
         parts.append(text[at:])

@@ -9,7 +9,7 @@ Codes of problems:
 
 Codes of warnings:
     unreachable_task, unused_condition, outcome_failure, duplicate_condition_name,
-    unused_max_visits.
+    unused_max_visits, always_null.
 
 Code of both:
     more: there were too many to list; the last of a list says how many.
@@ -25,6 +25,7 @@ from flowmgr.errors import DefinitionError, Problem
 from flowmgr.language.advice import warn_about_conditions, warn_about_graph
 from flowmgr.language.definition import FlowDefinition
 from flowmgr.language.findings import Findings
+from flowmgr.language.names import warn_about_names
 from flowmgr.language.reading import Draft, read_flow, unwrap
 from flowmgr.language.rules import (
     FlowReference,
@@ -95,6 +96,7 @@ class OpenedFlow:
             return None, problems.listed(), warnings.listed()
         for body in draft.bodies:
             warn_about_graph(body, warnings)
+        warn_about_names(draft, warnings)
         return draft.definition(new_id), problems.listed(), warnings.listed()
 
     def validated(

@@ -334,6 +334,67 @@ def test_a_request_is_accepted_if_it_can_be_one_when_it_runs(field, value):
     assert problems_of(flow_of(changed(a_task("http"), f"request/{field}", value))) == []
 
 
+ALWAYS_NULL = {
+    "the result in arguments": ("activity", "arguments/a", "${result.id}", "result"),
+    "the error in a part of a text": ("activity", "arguments/a", "so: ${error}", "error"),
+    "the result in a list": ("http", "request/json", [1, {"a": "${result}"}], "result"),
+    "the result in a URL": ("http", "request/url", "https://x/${result.id}", "result"),
+    "the result in a wait": ("wait", "seconds", "${result}", "result"),
+    "the result in items": ("map", "items", "${result}", "result"),
+    "the result in a set": ("set", "values/a", "${result}", "result"),
+    "the result in a message": ("raise", "message", "${result}", "result"),
+    "the error in an output": ("activity", "output", "error.type", "error"),
+    "the error in a compensation": ("activity", "compensate/arguments", {"a": "${error}"}, "error"),
+}
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "name"), ALWAYS_NULL.values(), ids=ALWAYS_NULL)
+def test_a_name_that_is_always_null_where_it_stands_is_worth_a_warning(kind, path, value, name):
+    document = flow_of(changed(a_task(kind), path, value))
+    _, problems, warnings = inspect(document, activities=None, new_id=str)
+    assert problems == []
+    warning = next(each for each in warnings if each.pointer.startswith(f"/tasks/0/{path}"))
+    assert warning.code == "always_null"
+    assert f"speaks of '{name}', which is always null there" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("arguments/a", "${context.result} ${task.name} $${result}"),
+        ("arguments/a", "${context.items.map(x, x.error)}"),
+        ("output", "result.id + string(task.attempt)"),
+        ("compensate/arguments", {"id": "${result.id}", "task": "${task.name}"}),
+    ],
+)
+def test_names_that_mean_something_where_they_stand_are_not(path, value):
+    document = flow_of(changed(a_task("activity"), path, value))
+    assert inspect(document, activities=None, new_id=str)[1:] == ([], [])
+
+
+@pytest.mark.parametrize("name", ["result", "error", "task"])
+def test_the_output_of_a_flow_has_only_the_context_and_the_execution(name):
+    task = {"name": "charge", "activity": "act"}
+    document = flow_of(task, output=f"{{'a': {name}, 'b': context.charge_result}}")
+    (warning,) = inspect(document, activities=None, new_id=str)[2]
+    assert (warning.code, warning.pointer) == ("always_null", "/output")
+    assert f"The 'output' of the flow speaks of '{name}'" in warning.message
+    if name == "result":
+        assert warning.hint.startswith("Did you mean context.charge_result?")
+    assert inspect(flow_of(task, output="context.a"), activities=None, new_id=str)[2] == []
+
+
+def test_the_result_of_the_task_before_is_what_was_meant():
+    tasks = [{"name": "a b"}, {"name": "two", "arguments": {"x": "${result}"}}]
+    document = flow_of(tasks[0]) | {
+        "start_task": "a b",
+        "tasks": tasks,
+        "conditions": [{"source_task": "a b", "target_task_success": "two"}],
+    }
+    (warning,) = inspect(document, activities=None, new_id=str)[2]
+    assert warning.hint.startswith("Did you mean context['a b_result']?")
+
+
 def test_a_method_that_there_is_not_is_told_with_the_one_that_was_meant():
     (problem,) = problems_of(flow_of(changed(a_task("http"), "request/method", "PSOT")))
     assert problem.pointer == "/tasks/0/request/method"
