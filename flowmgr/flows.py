@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -12,14 +13,18 @@ from actors.events import ExecutionStarted
 from actors.plan import Plan
 from actors.ports import ActivityRunner, Clock
 from flowmgr.activities import ActivityCatalogue, RunnerResources, SimulatedRunner, runner_for
-from flowmgr.errors import DefinitionError, FlowNotFoundError, Problem
+from flowmgr.errors import DefinitionError, FlowNotFoundError, JournalError, Problem
 from flowmgr.http.runner import HttpResources, HttpRunner
 from flowmgr.journal.store import FlowRecord, Store
 from flowmgr.language.compiler import compile_flow
 from flowmgr.language.definition import FlowDefinition, digest
+from flowmgr.language.rules import FlowReference, KnownFlows, flows_run_by
 from flowmgr.language.validation import OpenedFlow, ValidatedFlow
 from flowmgr.settings import Settings
 from flowmgr.subflows import Children, SubflowRunner
+
+MAX_FOLLOWED = 100
+"""Flows that are looked at to find out whether a new one comes to run itself."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -128,12 +133,33 @@ class Flows:
             DefinitionError: with every problem that it has.
         """
         opened = OpenedFlow(document)
-        flows = [named for named in opened.flows if await self._store.get_flow(*named)]
+        flows = await self._known(opened.flows)
         return opened.validated(
             activities=None if self._simulate_unknown else self._catalogue.names(),
             flows=flows,
             new_id=new_flow_id,
         )
+
+    async def _known(self, named: Collection[FlowReference]) -> KnownFlows:
+        """Return those of the flows that exist, with what they run, and so on."""
+        known: dict[FlowReference, frozenset[FlowReference]] = {}
+        seen = set(named)
+        pending = deque(named)
+        while pending:
+            each = pending.popleft()
+            try:
+                record = await self._store.get_flow(*each)
+            except JournalError:
+                if each in named:
+                    raise
+                continue  # damaged: it is not known what it runs
+            if record is not None:
+                known[each] = flows_run_by(_decode(record.definition))
+                further = known[each] - seen
+                if len(seen) + len(further) <= len(named) + MAX_FOLLOWED:
+                    seen |= further
+                    pending.extend(further)
+        return known
 
     async def register(self, document: Any, *, only_new: bool) -> RegisteredFlow:
         """Validate a flow document and keep it as the next version of its flow.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowmgr.language.findings import Findings, Names, join, quote, shorten
@@ -9,10 +11,10 @@ from flowmgr.language.graph import find_cycle, transitions
 from flowmgr.language.texts import identifier, task_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
     from flowmgr.language.bodies import BodyDraft
-    from flowmgr.language.definition import TaskDefinition
+    from flowmgr.language.definition import FlowDefinition, TaskDefinition
     from flowmgr.language.reading import Draft
 
 _SHOWN_OF_CYCLE = 8
@@ -23,6 +25,10 @@ class FlowReference(NamedTuple):
 
     flow_id: str
     version: int | None
+
+
+KnownFlows = Mapping[FlowReference, Collection[FlowReference]]
+"""Flows that exist, each with those that it runs."""
 
 
 def check_activities(draft: Draft, activities: Collection[str], problems: Findings) -> None:
@@ -48,7 +54,60 @@ def flows_named_in(draft: Draft) -> frozenset[FlowReference]:
     )
 
 
-def check_flows(draft: Draft, flows: Collection[FlowReference] | None, problems: Findings) -> None:
+def flows_run_by(definition: FlowDefinition) -> frozenset[FlowReference]:
+    """The flows that tasks of *definition* run, those inside of others among them."""
+    found: set[FlowReference] = set()
+    bodies = [definition.body]
+    if definition.closing is not None:
+        bodies.append(definition.closing)
+    while bodies:
+        for task in bodies.pop().tasks:
+            if task.flow is not None:
+                found.add(FlowReference(task.flow, task.version))
+            if task.do is not None:
+                bodies.append(task.do)
+            bodies.extend((task.branches or {}).values())
+    return frozenset(found)
+
+
+def warn_about_rings(draft: Draft, flows: KnownFlows, warnings: Findings) -> None:
+    """Warn about tasks that run a flow which comes to run the flow that they are in."""
+    if draft.id is None:
+        return
+    home = FlowReference(draft.id, None)
+    towards = _towards(home, flows)
+    for body, index, task in _tasks(draft):
+        step = FlowReference(task.flow or "", task.version)
+        if step not in towards:
+            continue
+        way = [home.flow_id]
+        while step != home:
+            way.append(step.flow_id)
+            step = towards[step]
+        message = f"Task {index + 1} ({quote(task.name)}) runs a flow that runs this one again"
+        hint = "Executions are at most 20 deep inside of each other: see that a condition ends it"
+        shown = f"{message}: {_shown([*way, home.flow_id])}"
+        warnings.add(join(body.pointer, "tasks", index, "flow"), "flow_cycle", shown, hint)
+
+
+def _towards(home: FlowReference, flows: KnownFlows) -> dict[FlowReference, FlowReference]:
+    """The next flow on a shortest way to *home*, from each of *flows* that leads there."""
+    runners: dict[FlowReference, list[FlowReference]] = defaultdict(list)
+    for runner, those_run in flows.items():
+        for run in those_run:
+            runners[run].append(runner)
+    towards: dict[FlowReference, FlowReference] = {}
+    pending = deque([home])
+    while pending:
+        reached = pending.popleft()
+        for runner in runners[reached]:
+            if runner not in towards and runner != home:
+                towards[runner] = reached
+                pending.append(runner)
+    return towards
+
+
+def check_flows(draft: Draft, flows: KnownFlows | None, problems: Findings) -> None:
     """Every flow that a task names must exist, unless *flows* are not known; none runs itself."""
     for body, index, task in _tasks(draft):
         if not task.flow or identifier(task.flow) is not None:

@@ -9,7 +9,7 @@ Codes of problems:
 
 Codes of warnings:
     unreachable_task, unused_condition, outcome_failure, duplicate_condition_name,
-    unused_max_visits, always_null.
+    unused_max_visits, always_null, flow_cycle.
 
 Code of both:
     more: there were too many to list; the last of a list says how many.
@@ -29,10 +29,12 @@ from flowmgr.language.names import warn_about_names
 from flowmgr.language.reading import Draft, read_flow, unwrap
 from flowmgr.language.rules import (
     FlowReference,
+    KnownFlows,
     check_activities,
     check_cycles,
     check_flows,
     flows_named_in,
+    warn_about_rings,
 )
 
 if TYPE_CHECKING:
@@ -72,14 +74,15 @@ class OpenedFlow:
         self,
         *,
         activities: Collection[str] | None,
-        flows: Collection[FlowReference] | None,
+        flows: KnownFlows | None,
         new_id: Callable[[], str],
     ) -> Inspection:
         """Check it as a whole. To be called once.
 
         Args:
             activities: the names of the activities that exist; None to accept any name.
-            flows: those of `flows` that exist; None to accept all of them.
+            flows: those of `flows` that exist, each with the flows that it runs, and those that
+                these run, as far as that is known; None to accept all.
             new_id: makes the id of a flow that has none.
         """
         draft, problems, warnings = self._draft, self._problems, Findings()
@@ -97,13 +100,14 @@ class OpenedFlow:
         for body in draft.bodies:
             warn_about_graph(body, warnings)
         warn_about_names(draft, warnings)
+        warn_about_rings(draft, flows or {}, warnings)
         return draft.definition(new_id), problems.listed(), warnings.listed()
 
     def validated(
         self,
         *,
         activities: Collection[str] | None,
-        flows: Collection[FlowReference] | None,
+        flows: KnownFlows | None,
         new_id: Callable[[], str],
     ) -> ValidatedFlow:
         """Check it as `inspect` does, and return it if it has no problems.
@@ -123,7 +127,7 @@ def read_definition(
     document: object,
     *,
     activities: Collection[str] | None,
-    flows: Collection[FlowReference] | None = None,
+    flows: KnownFlows | None = None,
     new_id: Callable[[], str],
 ) -> ValidatedFlow:
     """Read a flow definition; see `OpenedFlow`.
@@ -139,7 +143,7 @@ def inspect(
     document: object,
     *,
     activities: Collection[str] | None,
-    flows: Collection[FlowReference] | None = None,
+    flows: KnownFlows | None = None,
     new_id: Callable[[], str],
 ) -> Inspection:
     """Look at a document as `read_definition` does, without raising."""

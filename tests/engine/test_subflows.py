@@ -45,6 +45,36 @@ async def test_flows_that_run_each_other_come_to_an_end():
         assert await statuses(engine) == ["failed"] * (MAX_DEPTH + 1)
 
 
+async def test_flows_that_run_each_other_are_worth_a_warning_when_the_ring_is_closed():
+    @activity
+    async def nothing(context):
+        return None
+
+    def runs(flow_id, run, version=None):
+        task = {"name": f"run {run}", "kind": "map", "items": [1], "flow": run}
+        if version is not None:
+            task |= {"kind": "flow", "version": version}
+            del task["items"]
+        return flow(flow_id, task)
+
+    async with open_engine(activities=[nothing]) as engine:
+        for document in (flow("a", {"name": "nothing"}), runs("b", "a"), runs("c", "b")):
+            assert (await engine.register(document)).warnings == ()
+        branch = {"tasks": runs("", "c")["tasks"]}
+        ring = flow("a", {"name": "fork", "kind": "parallel", "branches": {"x": branch}})
+        (warning,) = (await engine.register(ring)).warnings
+        assert (warning.code, warning.pointer) == (
+            "flow_cycle",
+            "/tasks/0/branches/x/tasks/0/flow",
+        )
+        assert "a -> c -> b -> a" in warning.message
+        (validated,) = (await engine.validate(ring)).warnings
+        assert validated == warning
+        # Version 1 of a runs nothing, so what runs that one does not come back.
+        assert (await engine.register(runs("b", "a", version=1))).warnings == ()
+        assert (await engine.register(ring | {"name": "again"})).warnings == ()
+
+
 @in_virtual_time
 async def test_what_a_sub_flow_is_inside_of_is_not_cancelled_before_it_is():
     @activity

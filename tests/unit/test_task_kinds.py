@@ -488,7 +488,7 @@ def test_the_rules_hold_in_every_body():
     }
     tasks = [a_task("parallel", branches={"b": body}), a_task("map", name="m", do=body)]
     found = problems_of(
-        flow_of(*tasks, **{"finally": body}), activities=["known", "also"], flows=[]
+        flow_of(*tasks, **{"finally": body}), activities=["known", "also"], flows={}
     )
     for place in ("/tasks/0/branches/b", "/tasks/1/do", "/finally"):
         assert {problem.code for problem in found if problem.pointer.startswith(f"{place}/")} == {
@@ -536,14 +536,14 @@ def test_the_activity_of_a_compensation_has_to_exist():
 
 def test_only_activities_are_looked_for():
     tasks = [{**a_task(kind), "name": kind} for kind in VALID if kind != "activity"]
-    flows = [FlowReference("other", 3)]
+    flows = {FlowReference("other", 3): ()}
     assert accepted(flow_of(*tasks), activities=["x"], flows=flows)
 
 
 def test_a_flow_that_is_run_has_to_exist_in_its_version():
     document = flow_of(a_task("flow"))
-    assert accepted(document, flows=[FlowReference("other", 3)])
-    problem = only_problem(document, flows=[FlowReference("other", None)])
+    assert accepted(document, flows={FlowReference("other", 3): ()})
+    problem = only_problem(document, flows={FlowReference("other", None): ()})
     assert (problem.code, problem.pointer) == ("unknown_flow", "/tasks/0/flow")
     assert "'other', version 3" in problem.message
     assert accepted(document, flows=None)
@@ -551,7 +551,7 @@ def test_a_flow_that_is_run_has_to_exist_in_its_version():
 
 def test_a_flow_does_not_run_itself():
     task = {"name": "t", "kind": "map", "items": [1], "flow": "f"}
-    for flows in (None, [FlowReference("f", None)]):
+    for flows in (None, {FlowReference("f", None): ()}):
         problem = only_problem(flow_of(task), flows=flows)
         assert (problem.code, problem.pointer) == ("cycle", "/tasks/0/flow")
 
