@@ -1,7 +1,13 @@
 """What the interpreter of flows knows: how far a scope has come, and what came of it all."""
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
+
+NEVER = math.inf
+
+APART = 0.01
+"""Seconds that two instants have to be apart, for their order to be certain."""
 
 
 class AmbiguousError(Exception):
@@ -20,6 +26,12 @@ class Finished(NamedTuple):
     task: str
     visit: int
     is_success: bool
+
+
+class Signal(NamedTuple):
+    at: float
+    name: str
+    value: Any
 
 
 class Undo(NamedTuple):
@@ -60,6 +72,8 @@ class Scope:
     scopes: dict = dataclasses.field(default_factory=dict)
     outcome: Outcome | None = None
     ended_in: str = ""
+    is_open: bool = False
+    """Whether it was opened before its task began, as in a rerun from within it."""
 
     def copy(self):
         copies = {name: scope.copy() for name, scope in self.scopes.items()}
@@ -85,6 +99,16 @@ class Scope:
             self.outcome = None
 
 
+class Step(NamedTuple):
+    """A scope on the way to a task, as it was when that began first; its own scopes live on."""
+
+    body: dict
+    path: str
+    task: str
+    context: dict
+    scopes: dict
+
+
 def opened(body, path, context):
     return Scope(body, path, dict(context), body["start_task"])
 
@@ -97,6 +121,7 @@ class Ending:
     error: str | None
     error_task: str | None
     context: dict
+    output: Any
     results: list
     finished: list
     compensated: list

@@ -23,7 +23,7 @@ OPTIONAL = (
     "y",
 )
 
-LISTS = ("tasks", "conditions", "branches", "crashes")
+LISTS = ("tasks", "conditions", "branches", "crashes", "flows")
 NUMBERS = ("timeout", "deadline", "seconds", "cancel")
 
 
@@ -41,7 +41,7 @@ def shrink(story, is_wrong):
             if is_wrong(smaller):
                 story, has_shrunk = smaller, True
                 break
-    used = json.dumps(story["flow"])
+    used = json.dumps([story["flow"], story["flows"]])
     script = {name: steps for name, steps in story["script"].items() if f'"{name}"' in used}
     return story | {"script": script}
 
@@ -72,7 +72,7 @@ def _changes(path, value):
         yield _hoist
     if _is_optional(path):
         yield _remove
-    if key == "kind" and value in {"parallel", "map"}:
+    if key == "kind" and value in {"parallel", "map", "flow"}:
         yield _make_plain
     for simpler in _simpler_values(path, key, value):
         yield functools.partial(_put, value=simpler)
@@ -119,9 +119,10 @@ def _hoist(story, path):
     body = story
     for key in path:
         body = body[key]
-    story["flow"] = {"id": "story", "name": "story", "conditions": [], **body}
+    story["flow"] = {"conditions": [], **body, "id": "story", "name": "story"}
     items = re.findall(r"\{context\.(it\d+)\}", json.dumps(body))
     story["context"] |= dict.fromkeys(items, 0)  # those of the maps around it
+    story["context"] |= {"at": ""} if "{context.at}" in json.dumps(body) else {}
 
 
 def _make_plain(story, path):

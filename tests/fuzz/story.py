@@ -1,7 +1,8 @@
 """Random stories: a flow, what its activities do at every attempt, and what is done to it.
 
-A story is JSON: ``{"flow": …, "context": …, "script": …, "done": …}``. The flow is a document of
-the language. The script has for each activity what it does, one step after the other:
+A story is JSON: ``{"flow": …, "flows": …, "context": …, "script": …, "done": …}``. The flow is a
+document of the language, and so are the flows that are run inside of it. The script has for each
+activity what it does, one step after the other:
 ``{"delay": 3, "returns": 1}``, ``{"delay": 3, "raises": "Boom"}``; "lingers" are the seconds that
 it takes to clean up when it is cancelled. ``done`` is what is done to the execution, by the seconds
 since its start: ``{"cancel": 7.5}``, ``{"crashes": [3.25]}``, ``{"pause": [2.5, 40.5]}``.
@@ -27,6 +28,8 @@ WHENS = [
 
 OUTPUTS = ["[result]", "result.nothing"]
 
+FLOW_OUTPUTS = ["context.x", "context.y"]
+
 
 def step_of(story, script, at, visit, attempt):
     """What an activity does at an attempt, and how long it takes: never as long as another one."""
@@ -42,23 +45,30 @@ class _Author:
 
     def __init__(self, integer, pick, *, with_interventions):
         self.integer, self.pick = integer, pick
-        self.script = {}
+        self.script, self.flows = {}, {}
         self._left = MAX_TASKS
         self._number = 0
         self._with_interventions = with_interventions
 
     def story(self):
-        flow = {"id": "story", "name": "story", **self.body(1, "")}
-        if self.chance(8):
-            flow["timeout"] = self.seconds(1, 1000)
-        if self.chance(5):
-            flow["finally"] = self.body(MAX_DEPTH - 1, "~finally", in_end=True)
+        flow = self.a_flow("story", 1, "")
         return {
             "flow": flow,
+            "flows": self.flows,
             "context": self.pick([{}, {"x": 1}, {"x": 0, "y": 2}]),
             "script": self.script,
             "done": self.done() if self._with_interventions else {},
         }
+
+    def a_flow(self, flow_id, depth, at, *, in_end=False):
+        flow = {"id": flow_id, "name": flow_id, **self.body(depth, at, in_end=in_end)}
+        if self.chance(8):
+            flow["timeout"] = self.seconds(1, 1000)
+        if self.chance(8):
+            flow["output"] = self.pick(FLOW_OUTPUTS)
+        if self.chance(5):
+            flow["finally"] = self.body(MAX_DEPTH - 1, f"{at}~finally", in_end=True)
+        return flow
 
     def chance(self, one_in):
         """Whether something is the case that is not, if it can be left out."""
@@ -127,10 +137,10 @@ class _Author:
     def task(self, name, depth, at, *, is_entry, in_end):
         kinds = ["activity"] * 6 + ["wait", "set", "raise"]
         if depth < MAX_DEPTH and self._left > 2:
-            kinds += ["parallel", "map"] * 2
+            kinds += ["parallel", "map", "flow"] * 2
         kind = "activity" if is_entry else self.pick(kinds)
         task = {"name": name, "kind": kind, **getattr(self, kind)(name, depth, at, in_end=in_end)}
-        if kind in {"activity", "parallel", "map"}:
+        if kind in {"activity", "parallel", "map", "flow"}:
             task |= self.attempts(is_entry=is_entry)
         if kind not in {"wait", "raise"} and not in_end and self.chance(4):
             task["compensate"] = self.activity(f"undo_{name}", depth, f"~{at}", in_end=True)
@@ -208,6 +218,19 @@ class _Author:
         if self.chance(2):
             fields["max_concurrency"] = self.integer(1, 3)
         return fields
+
+    def flow(self, name, depth, at, *, in_end):
+        known = [flow_id for flow_id in self.flows if flow_id.startswith("end" if in_end else "f")]
+        if known and self.chance(3):
+            flow_id = self.pick(known)
+        else:
+            flow = self.a_flow("", depth + 1, "${context.at}", in_end=in_end)
+            flow_id = f"{'end' if in_end else 'f'}{len(self.flows) + 1}"
+            self.flows[flow_id] = flow | {"id": flow_id, "name": flow_id}
+        arguments = {"at": f"{at}/{name}@${{task.visit}}.${{task.attempt}}"}
+        if self.chance(2):
+            arguments["x"] = self.pick([1, 2, "${context.x}"])
+        return {"flow": flow_id, "arguments": arguments}
 
     def on_failure(self):
         return {"on_failure": self.pick(["cancel", "wait"])}

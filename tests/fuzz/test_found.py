@@ -61,11 +61,12 @@ def each(name, count, do, on_failure="cancel", **fields):
     return {"name": name, "kind": "map", "tolerated_failures": 0, **made, **fields}
 
 
-def problems_of(backend, flow, script=None, **done):
+def problems_of(backend, flow, script=None, flows=(), **done):
     flow = {"id": "story", "name": "story", **flow}
     script = {name: steps if isinstance(steps, list) else [steps] for name, steps in script.items()}
+    flows = {child["id"]: child for child in flows}
     problems, is_compared = check(
-        {"flow": flow, "context": {}, "script": script, "done": done}, backend
+        {"flow": flow, "flows": flows, "context": {}, "script": script, "done": done}, backend
     )
     assert is_compared
     return problems
@@ -190,6 +191,7 @@ def test_a_flow_whose_time_is_over_when_it_is_resumed_has_failed_and_is_closed(b
     flow = body(act("t1"), task) | {"timeout": 50.25, "finally": body(act("t3", "~finally"))}
     story = {
         "flow": {"id": "story", "name": "story", **flow},
+        "flows": {},
         "context": {},
         "script": {"t1": [OK], "t3": [OK]},
         "done": {"pause": [0.25, 70.25], "crashes": [30.25]},
