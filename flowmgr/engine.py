@@ -25,6 +25,7 @@ from actors.execution import ExecutionSupervisor
 from actors.outcome import NULL
 from actors.plan import Plan
 from actors.ports import Clock, KeyTakenError, StartKey
+from actors.state import ExecutionState
 from flowmgr import builtins
 from flowmgr.activities import Activity, ActivityCatalogue, RunnerResources
 from flowmgr.clock import SystemClock
@@ -253,10 +254,11 @@ class Engine(Operations):
             Otherwise as `start`.
         """
         now = self._clock.now()
-        found = await self._store.find_start(child.parent, child.key, now)
+        name = child.key_in(self._parent_of(child))
+        found = await self._store.find_start(child.parent, name, now)
         if found is not None:
             return found[0]
-        key = StartKey(child.parent, child.key, child.flow_id, now + KEY_SECONDS)
+        key = StartKey(child.parent, name, child.flow_id, now + KEY_SECONDS)
         request = StartRequest(child.flow_id, child.context, child.version, None, None)
         try:
             return (await self._begin(request, key, child)).execution_id
@@ -288,16 +290,16 @@ class Engine(Operations):
             metadata=merged_metadata(plan, metadata),
             parent=None if child is None else child.parent,
             parent_task=None if child is None else child.parent_task,
-            depth=0 if child is None else self._depth_of(child),
+            depth=0 if child is None else child.depth_in(self._parent_of(child)),
         )
         return await self._live.start(_new_id(), plan, started, key)
 
-    def _depth_of(self, child: Child) -> int:
+    def _parent_of(self, child: Child) -> ExecutionState:
         parent = self._live.get(child.parent)
         if parent is None:
             msg = "The execution that the sub-flow belongs to is being stopped"
             raise EngineClosedError(msg)
-        return child.depth_in(parent.state)
+        return parent.state
 
     async def _plan_to_start(self, request: StartRequest) -> tuple[Plan, msgspec.Raw]:
         """Return the plan, and the definition if it has to be recorded."""

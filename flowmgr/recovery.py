@@ -16,7 +16,6 @@ from actors.events import TERMINAL, Event, ExecutionParked, ExecutionStarted
 from actors.evolving import fold
 from actors.execution import ExecutionSupervisor
 from actors.messages import CancelExecution, NotAllowedError
-from actors.paths import task_path
 from actors.plan import Plan
 from actors.recovery import given_up
 from actors.state import ExecutionState
@@ -228,8 +227,7 @@ class Recovery:
         When this returns that is recorded, so their parent may forget them.
         """
         for started in given_up(plan, state, self._timers.now()):
-            path = task_path(started.scope, started.task)
-            key = child_key(path, started.visit, started.attempt)
+            key = child_key(state, started)
             found = await self._store.find_start(execution_id, key, 0.0)
             if found is not None:
                 await self._stop_child(found[0], execution_id)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 import anyio
 import msgspec
 
+from actors.events import TaskStarted
 from actors.outcome import NULL, ErrorInfo, ReportedError
-from actors.paths import task_path
+from actors.paths import is_of_the_end, is_opened_by_a_task, split, task_path
 from actors.ports import Attempt
 from actors.state import ExecutionState
 from actors.values import encode_value
@@ -40,16 +42,23 @@ class Child(msgspec.Struct, frozen=True):
         flow_id: the flow, and `version` which version of it; the latest if None.
         context: what it begins with, a JSON object.
         parent: the execution that the task belongs to.
-        parent_task: the task's path in it.
-        key: is the same whenever the same attempt of the task asks, also after a recovery.
+        started: the attempt of the task that asks.
     """
 
     flow_id: str
     version: int | None
     context: object
     parent: str
-    parent_task: str
-    key: str
+    started: TaskStarted
+
+    @property
+    def parent_task(self) -> str:
+        """The path of the task in its execution."""
+        return task_path(self.started.scope, self.started.task)
+
+    def key_in(self, parent: ExecutionState) -> str:
+        """Return the key under which it is started; see `child_key`."""
+        return child_key(parent, self.started)
 
     def depth_in(self, parent: ExecutionState) -> int:
         """Return how many executions it is inside of.
@@ -90,9 +99,28 @@ class Children(Protocol):
         """Whether the flow of an execution says what its output is."""
 
 
-def child_key(path: str, visit: int, attempt: int) -> str:
-    """Return the key under which an attempt of the task *path* has started its execution."""
-    return f"{path}/{visit}/{attempt}"
+def child_key(parent: ExecutionState, started: TaskStarted) -> str:
+    """Return the key under which an attempt of a task has started its execution.
+
+    It is the same whenever this attempt asks, also after a recovery, and no other attempt has it. A
+    scope that is opened again counts its visits anew: so those of the tasks around it count as
+    well, and for what belongs to the end, when the execution was last made to go on.
+    """
+    scope = started.scope
+    key = f"{task_path(scope, started.task)}/{started.visit}/{started.attempt}"
+    if is_of_the_end(scope) and parent.runs_since != parent.started_at:
+        key += f";{parent.runs_since!r}"
+    visits = list(_visits_around(parent, scope))
+    if all(each == 1 for each in visits):
+        return key
+    return f"{key};{','.join(map(str, visits))}"
+
+
+def _visits_around(state: ExecutionState, scope: str) -> Iterator[int]:
+    """Return the visits of the tasks around a scope, the innermost first."""
+    while is_opened_by_a_task(scope):
+        scope, task, _ = split(scope)
+        yield state.scope(scope).visits.get(task, 1)
 
 
 class SubflowRunner:
@@ -116,15 +144,12 @@ class SubflowRunner:
         Raises:
             ReportedError: it failed or was cancelled, or it could not be started.
         """
-        started = attempt.started
-        path = task_path(started.scope, started.task)
         child = Child(
             flow_id=self._flow_id,
             version=self._version,
             context={} if attempt.arguments is msgspec.UNSET else attempt.arguments,
             parent=attempt.execution_id,
-            parent_task=path,
-            key=child_key(path, started.visit, started.attempt),
+            started=attempt.started,
         )
         try:
             with anyio.CancelScope(shield=True):  # or it could be started without anybody knowing

@@ -246,7 +246,7 @@ class _Drawing:
         task = self._planned(path, started.task)
         if task is None or not task.goes_on:
             return None
-        return child_key(task_path(path, started.task), started.visit, started.attempt)
+        return child_key(self._state, started)
 
     def _own_ends(
         self, path: str, scope: ScopeState, name: str, started: TaskStarted | None

@@ -228,3 +228,22 @@ async def test_the_result_of_a_sub_flow_with_an_output_is_that_also_if_it_is_nul
         for inner, result in [("bare", b'"the last task\'s"'), ("null", b"null")]:
             found = await engine.run(flow("outer", {"name": "f", "kind": "flow", "flow": inner}))
             assert bytes(found.task_results["f"].data) == result
+
+
+async def test_what_a_finally_runs_as_a_flow_runs_again_when_the_execution_is_retried():
+    @activity
+    async def fail(context):
+        raise ValueError
+
+    @activity
+    async def report(context):
+        return None
+
+    async with open_engine(activities=[fail, report]) as engine:
+        await engine.register(flow("reporting", {"name": "report"}))
+        closing = {"tasks": [{"name": "f", "kind": "flow", "flow": "reporting"}]}
+        found = await engine.run({**flow("outer", {"name": "fail"}), "finally": closing})
+        for times in (2, 3):
+            await engine.retry(found.execution_id)
+            await engine.wait(found.execution_id)
+            assert (await statuses(engine)).count("completed") == times

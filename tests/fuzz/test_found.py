@@ -61,8 +61,18 @@ def each(name, count, do, on_failure="cancel", **fields):
     return {"name": name, "kind": "map", "tolerated_failures": 0, **made, **fields}
 
 
+def run(name, flow_id, at=""):
+    """A task that runs another flow."""
+    arguments = {"at": f"{at}/{name}@${{task.visit}}.${{task.attempt}}"}
+    return {"name": name, "kind": "flow", "flow": flow_id, "arguments": arguments}
+
+
+def named(flow_id, flow):
+    return {"id": flow_id, "name": flow_id, **flow}
+
+
 def problems_of(backend, flow, script=None, flows=(), **done):
-    flow = {"id": "story", "name": "story", **flow}
+    flow = named("story", flow)
     script = {name: steps if isinstance(steps, list) else [steps] for name, steps in script.items()}
     flows = {child["id"]: child for child in flows}
     problems, is_compared = check(
@@ -198,3 +208,12 @@ def test_a_flow_whose_time_is_over_when_it_is_resumed_has_failed_and_is_closed(b
     }
     problems, _ = check(story, backend)
     assert problems == []
+
+
+def test_a_flow_runs_again_in_every_visit_of_the_task_around_it(backend):
+    again = {"source_task": "t1", "target_task_success": "t1", "target_task_failure": "t1"}
+    around = parallel("t1", body(run("t2", "f1", "/t1/b0")), body(act("t3", "/t1/b1")))
+    flow = body(around, conditions=[again], max_visits=3)
+    child = named("f1", body(act("t4", "${context.at}")))
+    script = {"t3": BAD | {"delay": 9}, "t4": OK}
+    assert problems_of(backend, flow, script, [child]) == []
