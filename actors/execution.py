@@ -269,7 +269,10 @@ class ExecutionSupervisor(ScopeHolder):
 
     def _fork_opened(self, message: ForkOpened) -> None:
         run, actor = message.run, message.fork
-        if not self._is_current(run) or self._is_stopping(run):
+        if not self._is_current(run):
+            return
+        if self._is_stopping(run):
+            self._stop_fork(run, actor)
             return  # it is being cancelled
         self._forks[task_path(run.scope, run.task.name)] = actor
         fork, at = self.state.scope(run.scope).fork, self._clock.now()

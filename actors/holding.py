@@ -457,6 +457,14 @@ class ScopeHolder(RecordingActor):
             self._run_again(path, scope, is_host_new=False)
         self._fill(run.scope, actor, fork)
 
+    def _stop_fork(self, run: RunTask, actor: ForkActor) -> None:
+        """Have what goes on in a task told that it is stopped: it has not been taken up yet."""
+        fork, path = self.state.scope(run.scope).fork, task_path(run.scope, run.task.name)
+        if fork is not None and path in self._unopened:
+            self._forks[path] = actor
+            for inner, scope in fork.scopes.items():
+                self._run_again(inner, scope, is_host_new=True)
+
     def _run_again(self, path: str, scope: ScopeState, *, is_host_new: bool) -> None:
         """Run the task of a scope that is running, but not yet on a lane."""
         if scope.wait is not None:
@@ -465,9 +473,18 @@ class ScopeHolder(RecordingActor):
             task = task_of(self._plan, self.state, path, started.task)
             if isinstance(task.construct, Parallel | Map):
                 self._unopened.add(task_path(path, task.name))
-            # What has just been started again is on the lane already, if there was one.
-            if task.construct is not None or task.goes_on or not is_host_new:
+            if task.construct is not None or task.goes_on:
+                self._run_on(started)
+            elif not is_host_new:  # it is on the lane already, if there was one
                 self._run_task(started)
+
+    def _run_on(self, started: TaskStarted) -> None:
+        """Run an attempt that goes on; if it is stopped first, what goes on in it is told so."""
+        lane, environment = self._lane_of(started.scope), self._environment
+        if lane is not None and environment is not None:
+            run = self._run_of(started)
+            make = TaskActor if run.task.construct is None else _actor_type(run.task.construct)
+            lane.resume(make(run, environment))
 
     def _listen(self) -> None:
         """Note what is waited for."""

@@ -27,16 +27,26 @@ class Lane:
         is_closed: whether it runs no further one.
     """
 
-    __slots__ = ("_hosted", "_place", "is_closed")
+    __slots__ = ("_hosted", "_place", "_resumed", "is_closed")
 
     def __init__(self) -> None:
         self._hosted: deque[HostedActor[Any, Any]] = deque()
+        self._resumed: deque[HostedActor[Any, Any]] = deque()
         self.is_closed = False
         self._place: Place | None = None  # where the host waits while it has nothing to run
 
     def spawn(self, actor: HostedActor[Any, Any]) -> None:
         """Have *actor* run on the host task."""
         self._hosted.append(actor)
+        if self._place is not None:
+            self._place.call()
+
+    def resume(self, actor: HostedActor[Any, Any]) -> None:
+        """Have *actor* run whose attempt goes on, also if it has not begun here when this stops.
+
+        It is cancelled then, and has to do about that what there is to do.
+        """
+        self._resumed.append(actor)
         if self._place is not None:
             self._place.call()
 
@@ -59,16 +69,23 @@ class Lane:
         """
         runs = 0
         since = time.monotonic()
-        while not self.is_closed:
-            if not self._hosted:
-                if self._place is None:
-                    self._place = new_place()
-                await self._place.wait()
-                runs, since = 0, time.monotonic()  # the others have run meanwhile
-                continue
-            if runs >= MAX_INLINE_RUNS or time.monotonic() - since > MAX_INLINE_SECONDS:
-                await checkpoint()
-                runs, since = 0, time.monotonic()
-                continue  # what was ready may be no longer
-            await self._hosted.popleft().run()
-            runs += 1
+        try:
+            while not self.is_closed:
+                if not self._hosted:
+                    if self._resumed:
+                        await self._resumed.popleft().run()
+                        continue
+                    if self._place is None:
+                        self._place = new_place()
+                    await self._place.wait()
+                    runs, since = 0, time.monotonic()  # the others have run meanwhile
+                    continue
+                if runs >= MAX_INLINE_RUNS or time.monotonic() - since > MAX_INLINE_SECONDS:
+                    await checkpoint()
+                    runs, since = 0, time.monotonic()
+                    continue  # what was ready may be no longer
+                await self._hosted.popleft().run()
+                runs += 1
+        finally:
+            while self._resumed:
+                await self._resumed.popleft().run()

@@ -94,7 +94,7 @@ def _calls(done):
     calls = [(at, "crash") for at in done.get("crashes", [])]
     calls += zip(done.get("pause", []), ["pause", "resume"], strict=False)
     calls += [(done["cancel"], "cancel")] if "cancel" in done else []
-    return sorted(calls)
+    return sorted(calls, key=lambda call: (call[0], call[1] != "crash"))
 
 
 async def _say_nothing():

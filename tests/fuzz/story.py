@@ -86,6 +86,8 @@ class _Author:
             done["cancel"] = self.seconds(0, 600)
         if self.chance(2):
             done["crashes"] = sorted(self.seconds(0, 600) for _ in range(self.integer(1, 2)))
+            if self.chance(8):
+                done["cancel"] = done["crashes"][-1]  # as the first thing behind it
         if self.chance(4):
             since = self.seconds(0, 400)
             done["pause"] = [since, since + self.seconds(1, 300)]

@@ -71,14 +71,14 @@ def named(flow_id, flow):
     return {"id": flow_id, "name": flow_id, **flow}
 
 
-def problems_of(backend, flow, script=None, flows=(), **done):
+def problems_of(backend, flow, script=None, flows=(), *, is_certain=True, **done):
     flow = named("story", flow)
     script = {name: steps if isinstance(steps, list) else [steps] for name, steps in script.items()}
     flows = {child["id"]: child for child in flows}
     problems, is_compared = check(
         {"flow": flow, "flows": flows, "context": {}, "script": script, "done": done}, backend
     )
-    assert is_compared
+    assert is_compared or not is_certain
     return problems
 
 
@@ -217,3 +217,21 @@ def test_a_flow_runs_again_in_every_visit_of_the_task_around_it(backend):
     child = named("f1", body(act("t4", "${context.at}")))
     script = {"t3": BAD | {"delay": 9}, "t4": OK}
     assert problems_of(backend, flow, script, [child]) == []
+
+
+def test_a_flow_that_a_join_stops_just_after_a_crash_is_told(backend):
+    once = act("t3", "/t1/b1", at_most_once=True)
+    flow = body(parallel("t1", body(run("t2", "f1", "/t1/b0")), body(once)))
+    child = named("f1", body(act("t4", "${context.at}")))
+    script = {"t3": OK | {"delay": 60}, "t4": OK | {"delay": 80}}
+    done = {"crashes": [30.25]}
+    assert problems_of(backend, flow, script, [child], is_certain=False, **done) == []
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_a_flow_is_told_whose_execution_is_cancelled_just_after_a_crash(backend, is_inside):
+    task = parallel("t1", body(run("t2", "f1", "/t1/b0"))) if is_inside else run("t1", "f1")
+    child = named("f1", body(act("t3", "${context.at}")))
+    script = {"t3": OK | {"delay": 80, "lingers": 3}}
+    done = {"crashes": [30.25], "cancel": 30.25}
+    assert problems_of(backend, body(task), script, [child], is_certain=False, **done) == []
