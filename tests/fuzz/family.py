@@ -67,6 +67,13 @@ async def family_of(engine, execution_id, began, patience):
     return Family(members, began, problems)
 
 
+async def unended(engine):
+    """The executions that have not ended, those that were started first before the others."""
+    listed = await engine.list(ExecutionQuery(), None, MOST)
+    going_on = [each for each in listed if each.ended_at is None]
+    return [each.execution_id for each in sorted(going_on, key=lambda each: each.started_at)]
+
+
 async def _member(engine, execution_id, patience):
     execution = await engine.wait(execution_id, timeout=patience)
     events = [each.event for each in await engine.events(execution_id)]

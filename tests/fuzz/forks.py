@@ -71,6 +71,8 @@ class Forks:
         """Return if nothing else happens to the scopes at the instant that decides."""
         if joined in self.crashes and len(runs) > 1:
             raise AmbiguousError("it is decided when others are interrupted")
+        if joined == self.pause[1] and len(runs) > 1:
+            raise AmbiguousError("it is decided when others go on behind a pause")
         if sum(abs(last - joined) < APART for _, _, last in runs) > 1:
             raise AmbiguousError("two scopes end when it is decided")
         if any(begin == joined < last for _, begin, last in runs):

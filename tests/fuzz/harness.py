@@ -11,7 +11,7 @@ from flowmgr import Settings, open_engine
 from flowmgr.errors import FlowmgrError
 from flowmgr.journal.memory import MemoryJournal
 from tests.fuzz.comparing import differences, seen
-from tests.fuzz.family import family_of
+from tests.fuzz.family import family_of, unended
 from tests.fuzz.model import GRACE, Model
 from tests.fuzz.scopes import NEVER, AmbiguousError
 from tests.fuzz.stage import CrashError, Stage, StoryClock, StuckError
@@ -55,12 +55,14 @@ class Performance:
             started = await engine.start(self._story["flow"], self._story["context"])
             self._execution_id = started.execution_id
         while self._calls:
-            at, call = self._calls.pop(0)
+            at, call, *values = self._calls.pop(0)
             await anyio.sleep_until(self._began + at)
             if call == "crash":
                 return
-            with contextlib.suppress(FlowmgrError):
-                await getattr(engine, call)(self._execution_id)
+            asked = [self._execution_id] if call != "signal" else await unended(engine)
+            for execution_id in asked:
+                with contextlib.suppress(FlowmgrError):
+                    await getattr(engine, call)(execution_id, *values)
         await engine.wait(self._execution_id, timeout=PATIENCE)
         is_empty = self.stage.is_empty
         self.found = await family_of(engine, self._execution_id, self._began, PATIENCE)
@@ -94,6 +96,7 @@ def _calls(done):
     calls = [(at, "crash") for at in done.get("crashes", [])]
     calls += zip(done.get("pause", []), ["pause", "resume"], strict=False)
     calls += [(done["cancel"], "cancel")] if "cancel" in done else []
+    calls += [(at, "signal", name, value) for at, name, value in done.get("signals", [])]
     return sorted(calls, key=lambda call: (call[0], call[1] != "crash"))
 
 

@@ -19,11 +19,12 @@ OPTIONAL = (
     "cancel",
     "crashes",
     "pause",
+    "signals",
     "x",
     "y",
 )
 
-LISTS = ("tasks", "conditions", "branches", "crashes", "flows")
+LISTS = ("tasks", "conditions", "branches", "crashes", "flows", "signals")
 NUMBERS = ("timeout", "deadline", "seconds", "cancel")
 
 
@@ -72,7 +73,7 @@ def _changes(path, value):
         yield _hoist
     if _is_optional(path):
         yield _remove
-    if key == "kind" and value in {"parallel", "map", "flow"}:
+    if key == "kind" and value in {"parallel", "map", "flow", "signal"}:
         yield _make_plain
     for simpler in _simpler_values(path, key, value):
         yield functools.partial(_put, value=simpler)

@@ -5,7 +5,8 @@ document of the language, and so are the flows that are run inside of it. The sc
 activity what it does, one step after the other:
 ``{"delay": 3, "returns": 1}``, ``{"delay": 3, "raises": "Boom"}``; "lingers" are the seconds that
 it takes to clean up when it is cancelled. ``done`` is what is done to the execution, by the seconds
-since its start: ``{"cancel": 7.5}``, ``{"crashes": [3.25]}``, ``{"pause": [2.5, 40.5]}``.
+since its start: ``{"cancel": 7.5}``, ``{"crashes": [3.25]}``, ``{"pause": [2.5, 40.5]}``,
+``{"signals": [[5.5, "s3", 1]]}``; a signal is sent to every execution that there is then.
 """
 
 import random
@@ -48,6 +49,8 @@ class _Author:
         self.script, self.flows = {}, {}
         self._left = MAX_TASKS
         self._number = 0
+        self._signals = []
+        self._may_wait_for_ever = False
         self._with_interventions = with_interventions
 
     def story(self):
@@ -57,7 +60,7 @@ class _Author:
             "flows": self.flows,
             "context": self.pick([{}, {"x": 1}, {"x": 0, "y": 2}]),
             "script": self.script,
-            "done": self.done() if self._with_interventions else {},
+            "done": self.done() if self._with_interventions else self.sent(),
         }
 
     def a_flow(self, flow_id, depth, at, *, in_end=False):
@@ -81,8 +84,8 @@ class _Author:
         return self.integer(least, most) + fraction
 
     def done(self):
-        done = {}
-        if self.chance(3):
+        done = self.sent()
+        if self._may_wait_for_ever or self.chance(3):
             done["cancel"] = self.seconds(0, 600)
         if self.chance(2):
             done["crashes"] = sorted(self.seconds(0, 600) for _ in range(self.integer(1, 2)))
@@ -92,6 +95,15 @@ class _Author:
             since = self.seconds(0, 400)
             done["pause"] = [since, since + self.seconds(1, 300)]
         return done
+
+    def sent(self):
+        """The signals that are sent: before they are waited for, meanwhile, later, or never."""
+        signals = [
+            [self.seconds(0, 400), name, self.pick([1, 1, 2, "refused"])]
+            for name in self._signals
+            for _ in range(self.pick([0, 1, 1, 2, 3]))
+        ]
+        return {"signals": sorted(signals)} if signals else {}
 
     def body(self, depth, at, *, in_end=False):
         count = self.integer(1, 4)
@@ -137,14 +149,14 @@ class _Author:
         return found
 
     def task(self, name, depth, at, *, is_entry, in_end):
-        kinds = ["activity"] * 6 + ["wait", "set", "raise"]
+        kinds = ["activity"] * 6 + ["wait", "signal", "set", "raise"]
         if depth < MAX_DEPTH and self._left > 2:
             kinds += ["parallel", "map", "flow"] * 2
         kind = "activity" if is_entry else self.pick(kinds)
         task = {"name": name, "kind": kind, **getattr(self, kind)(name, depth, at, in_end=in_end)}
         if kind in {"activity", "parallel", "map", "flow"}:
             task |= self.attempts(is_entry=is_entry)
-        if kind not in {"wait", "raise"} and not in_end and self.chance(4):
+        if kind not in {"wait", "signal", "raise"} and not in_end and self.chance(4):
             task["compensate"] = self.activity(f"undo_{name}", depth, f"~{at}", in_end=True)
             if self.chance(3):
                 task["compensate"]["retry"] = self.retry(2, 3)
@@ -189,6 +201,15 @@ class _Author:
 
     def wait(self, name, depth, at, *, in_end):
         return {"seconds": self.seconds(0, 20 if in_end else 200)}
+
+    def signal(self, name, depth, at, *, in_end):
+        signal = f"s{name}"
+        self._signals.append(signal)
+        fields = {"signal": signal, "schema": {"type": "integer"}}
+        if in_end or not self._with_interventions or not self.chance(6):
+            return fields | {"timeout": self.seconds(1, 20 if in_end else 300)}
+        self._may_wait_for_ever = True
+        return fields
 
     def set(self, name, depth, at, *, in_end):
         value = self.pick([1, 2, "${context.x}", "${context.y}"])
