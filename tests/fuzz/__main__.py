@@ -14,6 +14,9 @@ from tests.fuzz.story import random_story
 SHOWN = 8
 """Kinds of violations that are shrunk and shown."""
 
+SHRINKING_SECONDS = 60
+"""How long one story is made smaller at most."""
+
 
 def kind_of(problems):
     """What kind of thing is wrong: that of the first sentence."""
@@ -27,7 +30,11 @@ def backend_of(number):
 def smallest(story, backend, kind):
     """The smallest story that the same is wrong with, and what."""
 
+    end = time.monotonic() + SHRINKING_SECONDS
+
     def is_wrong(smaller):
+        if time.monotonic() > end:
+            return False
         try:
             problems, _ = check(smaller, backend)
         except Exception:  # it is no valid story any more

@@ -35,11 +35,14 @@ class Family:
         members: they, the outermost first.
         began: when it was started.
         problems: what is wrong about them, whatever their flows are.
+        asked: the task that a rerun began with: its scope and its name; or why it was refused to
+            have the execution go on.
     """
 
     members: list
     began: float
     problems: list
+    asked: object = None
 
     @property
     def first(self):

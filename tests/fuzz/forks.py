@@ -92,13 +92,14 @@ class Forks:
         done = [name for name in names if scopes[name].outcome and not scopes[name].outcome.error]
         # Those that have begun go on before further ones are opened.
         queue = sorted(
-            (name for name in names if name not in done), key=lambda n: not scopes[n].visits
+            (name for name in names if name not in done),
+            key=lambda n: not (scopes[n].visits or scopes[n].is_open),
         )
         succeeded, failed, running, runs = len(done), 0, [], []
         if not queue or (needed is not None and succeeded >= needed):
             return now, []
         marks = len(self.finished), len(self.undo)
-        instants, taken = dict(self.instants), dict(self.taken)
+        instants, taken, first = dict(self.instants), dict(self.taken), dict(self.first)
         is_endless = False
 
         def begin(at):
@@ -127,6 +128,6 @@ class Forks:
         else:
             now = NEVER if is_endless else now
         del self.finished[marks[0] :], self.undo[marks[1] :]
-        self.taken = taken
+        self.taken, self.first = taken, first
         self.instants = instants | {key: at for key, at in self.instants.items() if at <= now}
         return now, runs

@@ -7,13 +7,14 @@ from unittest import mock
 
 import anyio
 
+from actors.events import TaskStarted
+from actors.paths import is_of_the_end, task_path
 from flowmgr import Settings, open_engine
 from flowmgr.errors import FlowmgrError
 from flowmgr.journal.memory import MemoryJournal
-from tests.fuzz.comparing import differences, seen
+from tests.fuzz.course import Course
 from tests.fuzz.family import family_of, unended
-from tests.fuzz.model import GRACE, Model
-from tests.fuzz.scopes import NEVER, AmbiguousError
+from tests.fuzz.model import GRACE
 from tests.fuzz.stage import CrashError, Stage, StoryClock, StuckError
 from tests.support.virtual_time import asyncio_in_virtual_time, trio_in_virtual_time
 
@@ -37,38 +38,89 @@ class InvalidStoryError(Exception):
 
 
 class Performance:
-    """A story on its way, over engines that follow each other on the same journal."""
+    """A story on its way, over engines that follow each other on the same journal.
+
+    Attributes:
+        stage: where its activities run.
+        found: what has come of it, at each end.
+        is_over: whether all has been done.
+    """
 
     def __init__(self, story):
-        self.found = None
+        self.found = []
         self.stage = Stage(story)
+        self.is_over = False
         self._story = story
-        self._calls = _calls(story["done"])
-        self._began = anyio.current_time()
+        self._acts = [{"do": "start", "after": 0, "done": story["done"]}, *story["then"]]
+        self._calls = None
+        self._began = self._since = anyio.current_time()
         self._execution_id = None
+        self._asked = None
 
     async def go_on(self, engine):
         """Go on up to the next crash, or to the end."""
-        if self._execution_id is None:
-            for flow in self._story["flows"].values():
-                await engine.register(flow)
-            started = await engine.start(self._story["flow"], self._story["context"])
-            self._execution_id = started.execution_id
+        while self._acts:
+            if self._calls is None:
+                await self._begin(engine, self._acts[0])
+            if await self._intervene(engine):
+                return
+            await engine.wait(self._execution_id, timeout=PATIENCE)
+            is_empty = self.stage.is_empty
+            found = await family_of(engine, self._execution_id, self._began, PATIENCE)
+            self.found.append(found)
+            found.asked = self._asked
+            found.problems += [] if is_empty else ["something runs after the end"]
+            self._since = found.first.events[-1].at
+            self._acts.pop(0)
+            self._calls = None
+            if not found.has_ended:
+                break
+        self.is_over = True
+
+    async def _begin(self, engine, act):
+        """Start the execution, or have it go on."""
+        await anyio.sleep_until(self._since + act["after"])
+        self._since, self._asked = anyio.current_time(), None
+        self._calls = _calls(act.get("done", {}))
+        try:
+            await getattr(self, f"_{act['do']}")(engine, act)
+        except FlowmgrError as error:
+            if self._execution_id is None:
+                raise
+            self._asked, self._calls = error, []
+
+    async def _start(self, engine, _):
+        for flow in self._story["flows"].values():
+            await engine.register(flow)
+        started = await engine.start(self._story["flow"], self._story["context"])
+        self._execution_id = started.execution_id
+
+    async def _retry(self, engine, _):
+        await engine.retry(self._execution_id)
+
+    async def _rerun(self, engine, act):
+        events = self.found[-1].first.events
+        known = {(each.scope, each.task): 1 for each in events if isinstance(each, TaskStarted)}
+        known |= {("", task["name"]): 1 for task in self._story["flow"]["tasks"]}
+        places = [place for place in known if not is_of_the_end(place[0])]
+        scope, task = places[int(act["pick"] * len(places))]
+        path = task_path(scope, task) if scope else task
+        again = await engine.rerun(self._execution_id, task=path, context=act.get("context"))
+        self._execution_id, self._asked = again.execution_id, (scope, task)
+        self._began = self._since
+
+    async def _intervene(self, engine):
+        """Do what is to be done; return whether that is a crash, which others follow."""
         while self._calls:
             at, call, *values = self._calls.pop(0)
-            await anyio.sleep_until(self._began + at)
+            await anyio.sleep_until(self._since + at)
             if call == "crash":
-                return
+                return True
             asked = [self._execution_id] if call != "signal" else await unended(engine)
             for execution_id in asked:
                 with contextlib.suppress(FlowmgrError):
                     await getattr(engine, call)(execution_id, *values)
-        await engine.wait(self._execution_id, timeout=PATIENCE)
-        is_empty = self.stage.is_empty
-        self.found = await family_of(engine, self._execution_id, self._began, PATIENCE)
-        if not is_empty:
-            self.found.problems.append("something runs after the end")
-        self.found.problems += self.stage.problems
+        return False
 
 
 async def perform(story):
@@ -77,7 +129,7 @@ async def perform(story):
     performance, journal = Performance(story), MemoryJournal(KEPT)
     stage = performance.stage
     with mock.patch("flowmgr.journal.MemoryJournal", return_value=journal):
-        while performance.found is None:
+        while not performance.is_over:
             stage.is_crashing = False
             with contextlib.suppress(CrashError):
                 settings = Settings(grace=GRACE)
@@ -88,6 +140,7 @@ async def perform(story):
                     await performance.go_on(engine)
                     stage.crash()
                     raise CrashError
+    performance.found[-1].problems += stage.problems
     return performance.found
 
 
@@ -110,11 +163,8 @@ def check(story, backend):
     Returns:
         What is wrong, in sentences; and whether the model had something to say.
     """
-    try:
-        expected = Model.of(story).run()
-    except AmbiguousError:
-        expected = None
-    if expected is not None and expected.ended_at == NEVER:
+    course = Course(story)
+    if course.has_no_end:
         raise InvalidStoryError
     name, options = BACKENDS[backend]()
     before = signal.signal(signal.SIGALRM, _stop)
@@ -124,14 +174,11 @@ def check(story, backend):
     except FlowmgrError:
         raise  # the story is no valid one
     except (StuckError, BaseExceptionGroup, RuntimeError) as error:
-        return [f"stuck or broken: {error!r}"], expected is not None
+        return [f"stuck or broken: {error!r}"], course.is_certain
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    problems = found.problems
-    if expected is not None and found.has_ended:
-        problems = problems + differences(seen(found), expected)
-    return problems, expected is not None
+    return course.problems(found), course.is_certain
 
 
 def _stop(_, __):

@@ -6,6 +6,7 @@ from actors.events import (
     TERMINAL,
     CancelRequested,
     EndingStarted,
+    ExecutionFailed,
     ExecutionRetried,
     ForkResumed,
     ScopeFinished,
@@ -21,8 +22,11 @@ from actors.paths import is_of_the_end, is_opened_by_a_task, opener, task_path
 def broken(events):
     """What is wrong about a history, whatever its flow is."""
     problems = _ends(events)
-    if getattr(getattr(events[-1], "error", None), "type", "") == "InternalError":
-        problems.append(f"a bug: {events[-1].error.message}")
+    problems += [
+        f"a bug: {event.error.message}"
+        for event in events
+        if isinstance(event, ExecutionFailed) and event.error.type == "InternalError"
+    ]
     problems += _left_open(events) + _started_in_stopped(events)
     return problems + _started_behind_the_end(events)
 
@@ -49,6 +53,25 @@ def _started_behind_the_end(events):
             is_ending = False
         elif isinstance(event, TaskStarted) and is_ending and not is_of_the_end(event.scope):
             return [f"a task is started at the end: {event.task}"]
+    return []
+
+
+def not_as_asked(events, path, task):
+    """What is wrong about the history of a rerun, which begins with a task."""
+    started = [each for each in events if isinstance(each, TaskStarted) and each.scope == path]
+    if not started or started[0].task != task:
+        return [f"it does not begin with the task: {path}/{task}"]
+    begun, kept = set(), set()
+    for event in events:
+        if isinstance(event, ScopeStarted):
+            begun.discard(event.scope)
+            kept.discard(event.scope)
+        elif isinstance(event, ScopeFinished) and event.scope not in begun:
+            kept.add(event.scope)
+        elif isinstance(event, TaskStarted):
+            begun.add(event.scope)
+            if event.scope in kept:
+                return [f"what was kept runs again: {event.scope}"]
     return []
 
 

@@ -18,6 +18,7 @@ from tests.fuzz.scopes import (
     expression_error,
     failure,
     opened,
+    step_at,
     success,
 )
 from tests.fuzz.tasks import Tasks
@@ -36,6 +37,7 @@ class Model(Forks, Tasks):
         self.root = opened(flow, "", context)
         self.cancel, self.crashes, self.pause = NEVER, [], [NEVER, NEVER]
         self.signals, self.taken = [], {}
+        self.way, self.first = [], {}
         self.finished, self.undo, self.compensated = [], [], []
         self.instants = {(): 0.0}
         self.status, self.error, self.error_task, self.output = "", None, None, None
@@ -64,8 +66,11 @@ class Model(Forks, Tasks):
         sent = [Signal(since + at, name, value) for at, name, value in done.get("signals", [])]
         self.signals = self.signals + sent
         self.note(self.cancel, "cancel")
-        for at in (*self.crashes, *pause, *(signal.at for signal in sent)):
+        instants = (*self.crashes, *pause, *(signal.at for signal in sent))
+        for at in instants:
             self.note(at, "done")
+        ends = [at for at in (*instants, self.cancel) if at != NEVER]
+        self.busy_until = max(ends, default=since)
 
     def note(self, at, *what):
         self.instants[self.name, *what, at] = at
@@ -110,6 +115,8 @@ class Model(Forks, Tasks):
         root, timeout = self.root, now + self.flow.get("timeout", NEVER)
         self.note(timeout, "timeout")
         now = self.go(root, now, min(self.cancel, timeout))
+        if now == NEVER:
+            return NEVER
         self.status, self.error, self.error_task = "cancelled", None, None
         if root.outcome is not None:
             self.status = "failed" if root.outcome.error else "completed"
@@ -123,9 +130,9 @@ class Model(Forks, Tasks):
             now = self.compensate(now)
         if "finally" in self.flow:
             now = self.close(now)
-        if self.status == "completed" and "output" in self.flow and self.cancel >= now:
+        if self.status == "completed" and "output" in self.flow:
             now = self.put_out(self.allowed(now))
-        if self.cancel < now:
+        if self.cancel <= now:
             self.status = "cancelled"
             if now > self.cancel + GRACE:
                 raise AmbiguousError("the grace ends")
@@ -136,15 +143,17 @@ class Model(Forks, Tasks):
         """Run what the flow has for every end."""
         closing = opened(self.flow["finally"], "~finally", self.root.context)
         now = self.go(closing, now, NEVER)
-        is_failing = self.cancel >= now and closing.outcome.error is not None
+        is_failing = self.cancel > now and closing.outcome.error is not None
         if self.status == "completed" and is_failing:
             self.fail(closing.outcome.error, "finally")
-        if not self.compensated and (is_failing or self.cancel < now):
+        if not self.compensated and (is_failing or self.cancel <= now):
             now = self.compensate(now)
         return now
 
     def put_out(self, now):
-        """Find out what the flow makes of the execution."""
+        """Find out what the flow makes of the execution, unless that is cancelled."""
+        if self.cancel <= now:
+            return now if self.compensated else self.compensate(now)
         name = self.flow["output"].removeprefix("context.")
         if name in self.root.context:
             self.output = self.root.context[name]
@@ -178,6 +187,12 @@ class Model(Forks, Tasks):
 
     def go(self, scope, now, cut):
         """Run a scope from where it is to its end, or up to the cut; return when it is left."""
+        self.way.append(scope)
+        now = self.go_along(scope, now, cut)
+        self.way.pop()
+        return now
+
+    def go_along(self, scope, now, cut):
         while scope.outcome is None:
             now = self.allowed(now)
             if now >= cut:
@@ -190,6 +205,8 @@ class Model(Forks, Tasks):
                 scope.visits[scope.task], scope.attempts[scope.task] = visit, 0
                 scope.is_visiting, scope.since, scope.failures = True, now, 0
                 scope.scopes = {}
+                if (scope.path, scope.task) not in self.first:
+                    self.first[scope.path, scope.task] = [step_at(each) for each in self.way]
             outcome, now = self.visit(scope, scope.plan(), now, cut)
             if outcome is None:
                 return now

@@ -109,6 +109,10 @@ class Step(NamedTuple):
     scopes: dict
 
 
+def step_at(scope):
+    return Step(scope.body, scope.path, scope.task, dict(scope.context), scope.scopes)
+
+
 def opened(body, path, context):
     return Scope(body, path, dict(context), body["start_task"])
 

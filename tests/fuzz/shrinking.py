@@ -20,11 +20,13 @@ OPTIONAL = (
     "crashes",
     "pause",
     "signals",
+    "done",
+    "context",
     "x",
     "y",
 )
 
-LISTS = ("tasks", "conditions", "branches", "crashes", "flows", "signals")
+LISTS = ("tasks", "conditions", "branches", "crashes", "flows", "signals", "then")
 NUMBERS = ("timeout", "deadline", "seconds", "cancel")
 
 

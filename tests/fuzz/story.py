@@ -7,6 +7,9 @@ activity what it does, one step after the other:
 it takes to clean up when it is cancelled. ``done`` is what is done to the execution, by the seconds
 since its start: ``{"cancel": 7.5}``, ``{"crashes": [3.25]}``, ``{"pause": [2.5, 40.5]}``,
 ``{"signals": [[5.5, "s3", 1]]}``; a signal is sent to every execution that there is then.
+
+``then`` is what is done when it has ended, after some seconds: ``{"do": "retry", "after": 3}``,
+``{"do": "rerun", "after": 3, "pick": 0.37}``; and what is done to it from then on (``done``).
 """
 
 import random
@@ -61,6 +64,7 @@ class _Author:
             "context": self.pick([{}, {"x": 1}, {"x": 0, "y": 2}]),
             "script": self.script,
             "done": self.done() if self._with_interventions else self.sent(),
+            "then": self.then() if self._with_interventions else [],
         }
 
     def a_flow(self, flow_id, depth, at, *, in_end=False):
@@ -95,6 +99,19 @@ class _Author:
             since = self.seconds(0, 400)
             done["pause"] = [since, since + self.seconds(1, 300)]
         return done
+
+    def then(self):
+        """What is done after the end, each time that there is one."""
+        acts = []
+        for _ in range(self.pick([0, 1, 1, 2])):
+            act = {"do": self.pick(["retry", "rerun"]), "after": self.seconds(1, 100)}
+            if act["do"] == "rerun":
+                act["pick"] = self.integer(0, 99) / 100
+                act |= {"context": {"x": 2}} if self.chance(4) else {}
+            if self._may_wait_for_ever or self.chance(3):
+                act["done"] = self.done()
+            acts.append(act)
+        return acts
 
     def sent(self):
         """The signals that are sent: before they are waited for, meanwhile, later, or never."""

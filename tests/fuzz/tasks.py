@@ -78,7 +78,9 @@ class Tasks:
         sent = [
             signal
             for signal in self.signals
-            if signal.name == name and signal.at > self.began and isinstance(signal.value, int)
+            if signal.name == name
+            and self.began < signal.at < self.cancel
+            and isinstance(signal.value, int)
         ]
         at = max(now, sent[count].at) if count < len(sent) else NEVER
         if min(at, due) >= cut:

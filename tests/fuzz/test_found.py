@@ -71,13 +71,12 @@ def named(flow_id, flow):
     return {"id": flow_id, "name": flow_id, **flow}
 
 
-def problems_of(backend, flow, script=None, flows=(), *, is_certain=True, **done):
+def problems_of(backend, flow, script=None, flows=(), then=(), *, is_certain=True, **done):
     flow = named("story", flow)
     script = {name: steps if isinstance(steps, list) else [steps] for name, steps in script.items()}
     flows = {child["id"]: child for child in flows}
-    problems, is_compared = check(
-        {"flow": flow, "flows": flows, "context": {}, "script": script, "done": done}, backend
-    )
+    story = {"flow": flow, "flows": flows, "context": {}, "script": script}
+    problems, is_compared = check(story | {"done": done, "then": list(then)}, backend)
     assert is_compared or not is_certain
     return problems
 
@@ -205,6 +204,7 @@ def test_a_flow_whose_time_is_over_when_it_is_resumed_has_failed_and_is_closed(b
         "context": {},
         "script": {"t1": [OK], "t3": [OK]},
         "done": {"pause": [0.25, 70.25], "crashes": [30.25]},
+        "then": [],
     }
     problems, _ = check(story, backend)
     assert problems == []
