@@ -286,7 +286,8 @@ class ExecutionSupervisor(ScopeHolder):
         elif fork.attempt < run.started.attempt:
             self.record(resume_fork(run.task, run.scope, fork, at))
         elif fork.is_joined:
-            actor.close()
+            self._stop_fork(run, actor)
+            actor.stop()
         else:
             self._take_up_fork(run, actor, fork)
 

@@ -440,7 +440,7 @@ class ScopeHolder(RecordingActor):
         if state.has_ended or state.status == "quarantined":
             return
         self._listen()
-        if state.status == "cancelling":
+        if state.status == "cancelling" and state.ending is not None:
             self._is_grace_over = FINALLY not in state.scopes
             if not self._is_grace_over:
                 self._hooks.execution_cancelling(self._supervisor)
@@ -450,6 +450,9 @@ class ScopeHolder(RecordingActor):
                 self._run_again(path, scope, is_host_new=True)
                 if scope.is_idle:
                     self.send(GoOn(path))
+        if self._is_being_cancelled:  # what goes on of it is told so, and waited for
+            self.stop()
+            self._hooks.execution_cancelling(self._supervisor)
 
     def _take_up_fork(self, run: RunTask, actor: ForkActor, fork: Fork) -> None:
         self._unopened.discard(task_path(run.scope, run.task.name))

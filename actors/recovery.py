@@ -39,7 +39,7 @@ def recover(plan: Plan, state: ExecutionState, at: float) -> Events:
 
     Attempts that were running were interrupted: their tasks are run again, or have failed if they
     may run only once. Tasks that run no code of their own go on. What was being cancelled has
-    stopped: nothing of it is running any more.
+    stopped: nothing of it is running any more, but the sub-flows that are waited for.
 
     Returns:
         What is to be recorded, as one batch; nothing if there is nothing to say. Scopes that are
@@ -97,9 +97,14 @@ def _interrupted(plan: Plan, state: ExecutionState, at: float, *, may_start: boo
     for path, scope in state.all_scopes():
         for started in scope.running.values():
             task = task_of(plan, state, path, started.task)
-            if task.construct is None and not task.goes_on:
+            if _has_code(task):
                 events += _interrupted_attempt(plan, state, started, at, may_start=may_start)
     return tuple(events)
+
+
+def _has_code(task: PlannedTask) -> bool:
+    """Whether code of the task itself has ended with the server."""
+    return task.construct is None and not task.goes_on
 
 
 def _interrupted_attempt(
@@ -148,6 +153,14 @@ def _failed(
 
 
 def _cancelled(plan: Plan, state: ExecutionState, at: float) -> Events:
+    if any(given_up(plan, state, at)):
+        killed = {  # and what runs no code stays with what is in it
+            (path, started.task)
+            for path, scope in state.all_scopes()
+            for started in scope.running.values()
+            if _has_code(task_of(plan, state, path, started.task))
+        }
+        return tuple(each for each in _stopped(state, at) if (each.scope, each.task) in killed)
     ending = EndingStarted(at=at, status="cancelled")
     return (*_stopped(state, at), *conclude(plan, state, ending))
 

@@ -246,8 +246,10 @@ class Engine(Operations):
         except KeyTakenError as error:
             return self._replayed(request, error.execution_id, error.fingerprint)
 
-    async def start_child(self, child: Child) -> str:
+    async def start_child(self, child: Child, *, is_stopping: bool = False) -> str | None:
         """Start a sub-flow, unless its task has started it before, and return its id.
+
+        If its task *is_stopping*, it is not started any more; None if it was not before.
 
         Raises:
             SubflowDepthError: it would be inside of more executions than it may be.
@@ -258,6 +260,8 @@ class Engine(Operations):
         found = await self._store.find_start(child.parent, name, now)
         if found is not None:
             return found[0]
+        if is_stopping:
+            return None
         key = StartKey(child.parent, name, child.flow_id, now + KEY_SECONDS)
         request = StartRequest(child.flow_id, child.context, child.version, None, None)
         try:

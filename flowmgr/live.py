@@ -163,11 +163,11 @@ class LiveExecutions(SupervisorHooks):
         supervisor = self._supervise(execution_id, plan, state)
         self.watches.taken_up(supervisor)
         reply: Reply[bool] = Reply()
+        self._hosts.run(supervisor)  # first, so that it can be stopped
         if state.has_ended:
             reply.give(answer=False)
         else:
             supervisor.send(RecoverExecution(reply, quarantined_after))
-        self._hosts.run(supervisor)
         return supervisor, reply
 
     async def ask(

@@ -13,6 +13,7 @@ from actors.outcome import NULL, ErrorInfo, ReportedError
 from actors.paths import is_of_the_end, is_opened_by_a_task, split, task_path
 from actors.ports import Attempt
 from actors.state import ExecutionState
+from actors.task import is_being_cancelled
 from actors.values import encode_value
 from flowmgr.errors import (
     EngineBusyError,
@@ -83,8 +84,11 @@ class Children(Protocol):
     def is_closing(self) -> bool:
         """Whether what is cancelled now goes on at the next start."""
 
-    async def start_child(self, child: Child) -> str:
-        """Start it, unless it was started before, and return the id of its execution."""
+    async def start_child(self, child: Child, *, is_stopping: bool) -> str | None:
+        """Start it, unless it was started before, and return the id of its execution.
+
+        If its task *is_stopping*, it is not started any more; None if it was not before.
+        """
 
     async def wait(self, execution_id: str) -> Execution:
         """Wait until an execution has ended."""
@@ -152,8 +156,12 @@ class SubflowRunner:
             started=attempt.started,
         )
         try:
+            is_stopping = is_being_cancelled()  # when it goes on after a crash only to be stopped
             with anyio.CancelScope(shield=True):  # or it could be started without anybody knowing
-                execution_id = await self._children.start_child(child)
+                execution_id = await self._children.start_child(child, is_stopping=is_stopping)
+            if execution_id is None:
+                await anyio.sleep_forever()  # which raises at once: it is cancelled
+                raise AssertionError
             ended = await self._wait(execution_id, attempt)
         except EngineClosedError:
             await anyio.sleep_forever()  # until the engine stops this as well

@@ -110,6 +110,4 @@ def _related(parent, child):
     child.name = f"{parent.name}{first.parent_task}@{started.visit}.{started.attempt}:"
     if left is None or child.events[-1].at <= left.at:
         return []
-    if isinstance(left, TaskStopped) and left.how == "killed":
-        return []  # by a crash: it was told to stop, and does so by itself
     return [f"a flow has outlived the task that runs it: {child.name}"]

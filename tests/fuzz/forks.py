@@ -47,6 +47,8 @@ class Forks:
         now, cut = between
         limit = self.limit(scope, task, now)
         scopes = scope.scopes
+        if scope.attempts[task["name"]] > 1 and any(each.is_open for each in scopes.values()):
+            raise AmbiguousError("a rerun has opened scopes in an order of its own")
         if limit <= now:
             raise AmbiguousError("scopes are opened when their time is over")
         self.note(limit, scope.path, task["name"], scope.visits[task["name"]], "limit")

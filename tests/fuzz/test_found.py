@@ -235,3 +235,23 @@ def test_a_flow_is_told_whose_execution_is_cancelled_just_after_a_crash(backend,
     script = {"t3": OK | {"delay": 80, "lingers": 3}}
     done = {"crashes": [30.25], "cancel": 30.25}
     assert problems_of(backend, body(task), script, [child], is_certain=False, **done) == []
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_a_flow_that_is_being_cancelled_when_a_crash_comes_is_waited_for(backend, is_inside):
+    task = parallel("t1", body(run("t2", "f1", "/t1/b0"))) if is_inside else run("t1", "f1")
+    closing = body(act("t4", "${context.at}~finally"))
+    child = named("f1", body(act("t3", "${context.at}")) | {"finally": closing})
+    script = {"t3": OK | {"delay": 80}, "t4": OK | {"delay": 20}}
+    done = {"crashes": [40.25], "cancel": 30.25}
+    assert problems_of(backend, body(task), script, [child], is_certain=False, **done) == []
+
+
+def test_a_flow_that_a_join_is_stopping_when_a_crash_comes_is_waited_for(backend):
+    flow = body(
+        parallel("t1", body(run("t2", "f1", "/t1/b0")), body(act("t5", "/t1/b1")), join="any")
+    )
+    closing = body(act("t4", "${context.at}~finally"))
+    child = named("f1", body(act("t3", "${context.at}")) | {"finally": closing})
+    script = {"t3": OK | {"delay": 80}, "t4": OK | {"delay": 30}, "t5": OK | {"delay": 30}}
+    assert problems_of(backend, flow, script, [child], is_certain=False, crashes=[55.25]) == []
