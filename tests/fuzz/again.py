@@ -3,7 +3,7 @@
 import dataclasses
 
 from tests.fuzz.model import Model
-from tests.fuzz.scopes import Scope, Step, opened
+from tests.fuzz.scopes import Scope, Step, opened, step_at
 
 
 class RefusedError(Exception):
@@ -54,11 +54,14 @@ def run_again(model, act, path, task):
         begun = [Step(model.flow, "", task, model.root.context, {})]
     innermost = begun[-1]
     scope = opened(innermost.body, path, innermost.context | act.get("context", {}))
-    scope.task = task
+    scope.task, way = task, []
     for step in reversed(begun[:-1]):
         scope = _around(step, scope)
+        way.insert(0, scope)
     again = Model(model.story, model.flow, {})
     again.root = scope
+    for number, each in enumerate(way, start=1):
+        again.first[each.path, each.task] = [step_at(around) for around in way[:number]]
     again.intervene(act.get("done", {}), 0.0)
     again.execute(0.0)
     return again
