@@ -160,7 +160,8 @@ class RecordingActor(Actor[SupervisorMessage]):
             self._answered(error)
         finally:
             self._is_handling = False
-        self.handle_mail()
+        if self._has_mail or not self.state.busy:
+            self.handle_mail()
 
     def _answered(self, error: Exception | None) -> None:
         events, self._pending = self._pending, ()
