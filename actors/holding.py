@@ -296,13 +296,15 @@ class ScopeHolder(RecordingActor):
 
     # Acting on what is recorded: tasks.
 
-    def _run_task(self, event: TaskStarted) -> None:
+    def _run_task(self, event: TaskStarted, *, goes_on: bool = False) -> None:
+        """Run an attempt; one that goes on also if it is stopped first: it has to pass that on."""
         environment = self._environment
         lane = self._lane_of(event.scope) if event.scope else self._lane
         if lane is not None and environment is not None:
             run = self._run_of(event)
             make = TaskActor if run.task.construct is None else _actor_type(run.task.construct)
-            lane.spawn(make(run, environment))
+            spawn = lane.resume if goes_on else lane.spawn
+            spawn(make(run, environment))
 
     def _run_of(self, event: TaskStarted) -> RunTask:
         """Return what the task actor is to do whose attempt has started."""
@@ -477,17 +479,9 @@ class ScopeHolder(RecordingActor):
             if isinstance(task.construct, Parallel | Map):
                 self._unopened.add(task_path(path, task.name))
             if task.construct is not None or task.goes_on:
-                self._run_on(started)
+                self._run_task(started, goes_on=True)
             elif not is_host_new:  # it is on the lane already, if there was one
                 self._run_task(started)
-
-    def _run_on(self, started: TaskStarted) -> None:
-        """Run an attempt that goes on; if it is stopped first, what goes on in it is told so."""
-        lane, environment = self._lane_of(started.scope), self._environment
-        if lane is not None and environment is not None:
-            run = self._run_of(started)
-            make = TaskActor if run.task.construct is None else _actor_type(run.task.construct)
-            lane.resume(make(run, environment))
 
     def _listen(self) -> None:
         """Note what is waited for."""
