@@ -33,6 +33,9 @@ def skip(
     if COMPENSATION in state.scopes:
         msg = "has compensated its finished tasks, so it cannot go on; rerun it instead"
         raise NotAllowedError(msg)
+    if state.status == "failed" and state.ending is not None and state.ending.status == "completed":
+        msg = f"has failed in its {state.error_task}, which is no task; retry it instead"
+        raise NotAllowedError(msg)
     path, name = _chosen(state, places, request.task)
     scope = state.scope(path)
     outcome = Outcome("success", 0.0, request.result)

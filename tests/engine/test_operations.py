@@ -320,6 +320,14 @@ async def test_a_failed_task_can_be_given_a_result_and_the_execution_goes_on(reo
     assert [each.execution_id for each in listed] == [failed.execution_id]
 
 
+async def test_what_has_failed_only_in_its_output_has_no_task_to_skip():
+    async with open_engine(activities=[first]) as engine:
+        failed = await engine.run({**chain("first"), "output": "context.nothing"})
+        assert (failed.status, failed.error_task) == ("failed", "output")
+        with pytest.raises(ExecutionStateError, match="failed in its output, which is no task"):
+            await engine.skip(failed.execution_id)
+
+
 async def test_a_task_that_waits_for_a_paused_execution_can_be_skipped(reopened):
     gate, ran = Gate(), []
 
