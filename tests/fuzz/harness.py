@@ -7,13 +7,13 @@ from unittest import mock
 
 import anyio
 
-from actors.events import TaskStarted
-from actors.paths import is_of_the_end, task_path
+from actors.paths import task_path
 from flowmgr import Settings, open_engine
 from flowmgr.errors import FlowmgrError
 from flowmgr.journal.memory import MemoryJournal
 from tests.fuzz.course import Course
 from tests.fuzz.family import family_of, unended
+from tests.fuzz.meddling import meddle, not_as_recorded, picked, skip
 from tests.fuzz.model import GRACE
 from tests.fuzz.stage import CrashError, Stage, StoryClock, StuckError
 from tests.support.virtual_time import asyncio_in_virtual_time, trio_in_virtual_time
@@ -98,12 +98,13 @@ class Performance:
     async def _retry(self, engine, _):
         await engine.retry(self._execution_id)
 
+    async def _skip(self, engine, act):
+        await skip(engine, self._execution_id, act["pick"])
+
     async def _rerun(self, engine, act):
         events = self.found[-1].first.events
-        known = {(each.scope, each.task): 1 for each in events if isinstance(each, TaskStarted)}
-        known |= {("", task["name"]): 1 for task in self._story["flow"]["tasks"]}
-        places = [place for place in known if not is_of_the_end(place[0])]
-        scope, task = places[int(act["pick"] * len(places))]
+        unstarted = [("", task["name"]) for task in self._story["flow"]["tasks"]]
+        scope, task = picked(events, unstarted, act["pick"])
         path = task_path(scope, task) if scope else task
         again = await engine.rerun(self._execution_id, task=path, context=act.get("context"))
         self._execution_id, self._asked = again.execution_id, (scope, task)
@@ -116,10 +117,17 @@ class Performance:
             await anyio.sleep_until(self._since + at)
             if call == "crash":
                 return True
-            asked = [self._execution_id] if call != "signal" else await unended(engine)
-            for execution_id in asked:
+            going_on = await unended(engine)
+            self.stage.problems += await not_as_recorded(engine, going_on)
+            if call == "meddling":
+                await meddle(engine, going_on, *values)
+                continue
+            for execution_id in going_on if call == "signal" else [self._execution_id]:
                 with contextlib.suppress(FlowmgrError):
                     await getattr(engine, call)(execution_id, *values)
+        for execution_id in await unended(engine):  # or what is paused has no end
+            with contextlib.suppress(FlowmgrError):
+                await engine.resume(execution_id)
         return False
 
 
@@ -149,6 +157,7 @@ def _calls(done):
     calls = [(at, "crash") for at in done.get("crashes", [])]
     calls += zip(done.get("pause", []), ["pause", "resume"], strict=False)
     calls += [(done["cancel"], "cancel")] if "cancel" in done else []
+    calls += [(at, "meddling", what, pick) for at, what, pick in done.get("meddling", [])]
     calls += [(at, "signal", name, value) for at, name, value in done.get("signals", [])]
     return sorted(calls, key=lambda call: (call[0], call[1] != "crash"))
 

@@ -59,6 +59,7 @@ class Model(Forks, Tasks):
 
     def intervene(self, done, since):
         """Note what is done to the execution from an instant on."""
+        self.is_meddled_with = "meddling" in done
         self.cancel = since + done.get("cancel", NEVER)
         self.crashes = [since + at for at in done.get("crashes", [])]
         pause = [since + at for at in done.get("pause", [NEVER, NEVER])]
@@ -95,6 +96,8 @@ class Model(Forks, Tasks):
         return self.ending()
 
     def ending(self):
+        if self.is_meddled_with:
+            raise AmbiguousError("things are done to it that are not followed here")
         self.check_that_instants_are_apart()
         root, kind = self.root, self.error and self.error[0]
         results = [(name, each.value, bool(each.error)) for name, each in root.results.items()]

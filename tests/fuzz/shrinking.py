@@ -20,13 +20,14 @@ OPTIONAL = (
     "crashes",
     "pause",
     "signals",
+    "meddling",
     "done",
     "context",
     "x",
     "y",
 )
 
-LISTS = ("tasks", "conditions", "branches", "crashes", "flows", "signals", "then")
+LISTS = ("tasks", "conditions", "branches", "crashes", "flows", "signals", "meddling", "then")
 NUMBERS = ("timeout", "deadline", "seconds", "cancel")
 
 

@@ -6,10 +6,12 @@ activity what it does, one step after the other:
 ``{"delay": 3, "returns": 1}``, ``{"delay": 3, "raises": "Boom"}``; "lingers" are the seconds that
 it takes to clean up when it is cancelled. ``done`` is what is done to the execution, by the seconds
 since its start: ``{"cancel": 7.5}``, ``{"crashes": [3.25]}``, ``{"pause": [2.5, 40.5]}``,
-``{"signals": [[5.5, "s3", 1]]}``; a signal is sent to every execution that there is then.
+``{"signals": [[5.5, "s3", 1]]}``; a signal is sent to every execution that there is then; and
+``{"meddling": [[5.5, "pause", 0.37]]}``, at random, which the model does not follow.
 
 ``then`` is what is done when it has ended, after some seconds: ``{"do": "retry", "after": 3}``,
-``{"do": "rerun", "after": 3, "pick": 0.37}``; and what is done to it from then on (``done``).
+``{"do": "rerun", "after": 3, "pick": 0.37}``, ``{"do": "skip", "after": 3, "pick": 0.37}``; and
+what is done to it from then on (``done``).
 """
 
 import random
@@ -31,6 +33,8 @@ WHENS = [
 """The conditions of conditions; the last one has no answer where there is no y."""
 
 OUTPUTS = ["[result]", "result.nothing"]
+
+MADE_TO_GO_ON = ["retry", "retry", "rerun", "rerun", "skip"]
 
 FLOW_OUTPUTS = ["context.x", "context.y"]
 
@@ -98,15 +102,25 @@ class _Author:
         if self.chance(4):
             since = self.seconds(0, 400)
             done["pause"] = [since, since + self.seconds(1, 300)]
+        if self.chance(6):
+            done["meddling"] = sorted(
+                [
+                    self.seconds(0, 300),
+                    self.pick(["pause", "resume", "skip", "skip"]),
+                    self.integer(0, 99) / 100,
+                ]
+                for _ in range(self.integer(2, 6))
+            )
         return done
 
     def then(self):
         """What is done after the end, each time that there is one."""
         acts = []
         for _ in range(self.pick([0, 1, 1, 2])):
-            act = {"do": self.pick(["retry", "rerun"]), "after": self.seconds(1, 100)}
-            if act["do"] == "rerun":
+            act = {"do": self.pick(MADE_TO_GO_ON), "after": self.seconds(1, 100)}
+            if act["do"] != "retry":
                 act["pick"] = self.integer(0, 99) / 100
+            if act["do"] == "rerun":
                 act |= {"context": {"x": 2}} if self.chance(4) else {}
             if self._may_wait_for_ever or self.chance(3):
                 act["done"] = self.done()
