@@ -84,6 +84,9 @@ def _left_open(events):
             open_scopes.add(event.scope)
         elif isinstance(event, ScopeFinished | ScopeStopped):
             open_scopes.discard(event.scope)
+        elif isinstance(event, TaskSkipped):  # what was stopped in it never goes on
+            path = task_path(event.scope, event.task)
+            open_scopes = {each for each in open_scopes if not f"{each}/".startswith(f"{path}/")}
         elif isinstance(event, TaskFinished):
             path = task_path(event.scope, event.task)
             left = [scope for scope in open_scopes if opener(scope) == path]
