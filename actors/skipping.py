@@ -11,7 +11,7 @@ from actors.events import Event, ExecutionRetried, ForkResumed, TaskSkipped, Tas
 from actors.expressions import ExpressionError, Values
 from actors.messages import NotAllowedError, SkipTask
 from actors.outcome import Outcome
-from actors.paths import COMPENSATION, ROOT, is_opened_by_a_task, split, task_path
+from actors.paths import COMPENSATION, ROOT, is_of_the_end, is_opened_by_a_task, split, task_path
 from actors.plan import END, Plan
 from actors.routing import decide, end_scope, enter
 from actors.state import ExecutionState, ScopeState
@@ -57,7 +57,10 @@ def skip(
 
 def _skippable(state: ExecutionState) -> Iterator[tuple[str, tuple[str, str]]]:
     """Return the tasks that can be skipped: their task paths, and the scopes and names."""
+    is_ending = state.ending is not None and not state.has_ended
     for path, scope in state.all_scopes():
+        if is_ending and not is_of_the_end(path):
+            continue  # what it was at has been stopped
         task = _at(state, path, scope)
         if task is not None:
             yield task_path(path, task), (path, task)
@@ -98,8 +101,9 @@ def _chosen(
     if len(found) == 1:
         return found[0]
     if not places:
-        running = next((task for _, each in state.all_scopes() for task in each.running), "")
-        msg = f"is running task '{running}'; only a task that waits or has failed can be skipped"
+        running = next((task for _, each in state.all_scopes() for task in each.running), None)
+        at = "at its end" if running is None else f"running task '{running}'"
+        msg = f"is {at}; only a task that waits or has failed can be skipped"
     elif wanted is not None and not found:
         listed = ", ".join(f"'{name}'" for _, name in places.values())
         msg = f"is at task {listed}; task '{wanted}' cannot be skipped"

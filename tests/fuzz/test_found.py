@@ -255,3 +255,11 @@ def test_a_flow_that_a_join_is_stopping_when_a_crash_comes_is_waited_for(backend
     child = named("f1", body(act("t3", "${context.at}")) | {"finally": closing})
     script = {"t3": OK | {"delay": 80}, "t4": OK | {"delay": 30}, "t5": OK | {"delay": 30}}
     assert problems_of(backend, flow, script, [child], is_certain=False, crashes=[55.25]) == []
+
+
+def test_no_task_is_skipped_that_was_stopped_because_the_time_of_a_paused_flow_is_over(backend):
+    inner = parallel("t2", body(act("t3", "/t1/b0/t2/b0")))
+    flow = body(act("t0", compensate=undo("t0")), parallel("t1", body(inner))) | {"timeout": 50.25}
+    script = {"t0": OK, "undo_t0": OK, "t3": OK | {"delay": 80}}
+    done = {"meddling": [[20.25, "pause", 0], [60.25, "skip", 0.5]]}
+    assert problems_of(backend, flow, script, is_certain=False, **done) == []
