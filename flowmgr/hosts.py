@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -61,7 +61,7 @@ class Hosts:
         self._run_in(context, supervisor)
 
     def _run_in(self, context: contextvars.Context, supervisor: ExecutionSupervisor) -> None:
-        host = _Host(supervisor, self._idle, sees_scopes=self._library == "trio")
+        host = _Host(supervisor, self._idle, _LOOKS[self._library])
         self.root.create_task(self._serve(host), name="execution host", context=context)
 
     def close(self) -> None:
@@ -72,8 +72,7 @@ class Hosts:
 
     async def _serve(self, host: _Host) -> None:
         try:
-            while host.supervisor is not None:
-                await host.run()
+            await host.run()
             await _absorb_stray_cancellation()
         except RuntimeError as error:
             logger.error(  # noqa: TRY400 - it is not our error, and its place says nothing
@@ -102,7 +101,8 @@ class _Host:
     Args:
         supervisor: runs the execution that it is to run first.
         idle: hosts that wait for an execution; this one is there while it does.
-        sees_scopes: whether it can see which cancel scope it is in.
+        look: returns, for the cancel scope that the host is in, what is another object as long as
+            further ones are open in it.
 
     Attributes:
         supervisor: runs the execution that it is to run next; None while there is none.
@@ -111,72 +111,57 @@ class _Host:
 
     __slots__ = (
         "_idle",
-        "_is_in_scope",
+        "_look",
         "_place",
         "_scope",
-        "_scope_type",
-        "_sees_scopes",
         "execution_id",
         "supervisor",
     )
 
     def __init__(
-        self, supervisor: ExecutionSupervisor, idle: list[_Host], *, sees_scopes: bool
+        self,
+        supervisor: ExecutionSupervisor,
+        idle: list[_Host],
+        look: Callable[[anyio.CancelScope], object],
     ) -> None:
         self._idle = idle
-        self._sees_scopes = sees_scopes
-        self._is_in_scope = False  # while it waits, so that it goes on in the scope that it is in
+        self._look = look
         self._place: Place | None = None  # made when it first waits
-        # The backend's own class. It is made the same as anyio's, which looks the backend up each
-        # time and then, on trio, makes everything twice.
-        self._scope_type = type(anyio.CancelScope())
+        self._scope = anyio.CancelScope()
         self.execution_id = ""
         self.give(supervisor)
 
     def give(self, supervisor: ExecutionSupervisor) -> None:
         """Have the host run *supervisor* next."""
         self.supervisor: ExecutionSupervisor | None = supervisor
-        if not self._is_in_scope:
-            self._scope = self._scope_type()
         supervisor.stop_host = self._scope.cancel
         if self._place is not None:
             self._place.call()
 
     async def run(self) -> None:
-        """Run executions in one cancel scope, for as long as it can be seen to be untouched.
-
-        On trio that can be seen. Elsewhere each execution has a scope of its own: closing it is
-        what shows that others were left open in it.
+        """Run executions, one after the other, for as long as none could tell of one before it.
 
         Raises:
-            RuntimeError: an activity has left a cancel scope open in this task.
+            RuntimeError: an activity has left a cancel scope open in this task: closing the one
+                around it shows that.
         """
-        is_clean = False
         try:
-            with self._scope:
-                mark = _innermost_scope() if self._sees_scopes else None
-                while is_clean := await self._run_one():
-                    if mark is None or _innermost_scope() is not mark:
-                        break
-                    self._is_in_scope = True
-                    if not await self._next():
+            with self._scope as scope:
+                untouched = self._look(scope)
+                while await self._run_one() and not scope.cancel_called:
+                    if self._look(scope) is not untouched or not await self._next():
                         return
         except anyio.get_cancelled_exc_class():
             # If an activity has cancelled the asyncio task that it ran in, the scope takes its own
             # cancellation for that one and lets it through. It is no reason for the engine to end.
             if is_being_cancelled():
                 raise
-            return
-        finally:
-            self._is_in_scope = False
-        if is_clean:
-            await self._next()
 
     async def _run_one(self) -> bool:
         """Run the execution and forget it.
 
         Returns:
-            Whether the next execution could not tell that there was one before it, but for scopes.
+            Whether the next one could not tell that there was one before it, but for open scopes.
         """
         supervisor, self.supervisor = self.supervisor, None
         assert supervisor is not None
@@ -211,15 +196,21 @@ class _Host:
         return self.supervisor is not None
 
 
-def _innermost_scope() -> object:
-    """Return what stands for the cancel scope that this task is in; for trio.
+def _look_on_asyncio(scope: anyio.CancelScope) -> object:
+    scopes = getattr(scope, "_child_scopes", None)
+    return object() if scopes is None else not scopes
 
-    To close one and make another costs an eighth of a short execution there, and a fiftieth on
-    asyncio. What is looked at is not public, but anyio's answer to whether a task is cancelled
-    comes from it as well.
-    """
-    scope: object = trio.lowlevel.current_task()._cancel_status  # noqa: SLF001
-    return scope
+
+def _look_on_trio(_: anyio.CancelScope) -> object:
+    return getattr(trio.lowlevel.current_task(), "_cancel_status", None) or object()
+
+
+_LOOKS: Final = {"asyncio": _look_on_asyncio, "trio": _look_on_trio}
+"""Looks for scopes that are open inside of one, where only a library's own code can see them.
+
+To close a scope and make another would show it as well, and takes a tenth of a short execution.
+Where it cannot be seen, no host is used again.
+"""
 
 
 async def _absorb_stray_cancellation() -> None:
