@@ -205,7 +205,7 @@ GROUPS: dict[str, dict[str, Point]] = {
         "keyed start committed": Point(committing(False, _has_key), 5),
     },
     "end": {
-        "outcome not recorded": Point(before(RouterActor, "receive"), 40),
+        "outcome not recorded": Point(before(RouterActor, "send"), 40),
         "end not committed": Point(committing(True, _of(ExecutionCompleted)), 10),
         "end committed": Point(committing(False, _of(ExecutionCompleted)), 10),
         "failure not committed": Point(committing(True, _of(ExecutionFailed)), 3),

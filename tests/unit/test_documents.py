@@ -191,10 +191,10 @@ def test_many_brackets_side_by_side_are_not_deep():
     ids=["lists", "objects", "quotes", "escapes", "an open string", "an open string of escapes"],
 )
 def test_a_hostile_million_is_answered_at_once(text):
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(DocumentError):
         parse_json(text)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 def test_colons_in_strings_are_not_taken_for_duplicate_keys():

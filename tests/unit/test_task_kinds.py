@@ -521,9 +521,9 @@ def test_a_thousand_branches_are_allowed():
 
 def test_many_tasks_of_every_kind_are_read_quickly():
     tasks = [a_task(kind, name=f"{kind}{n}") for n in range(500) for kind in VALID]
-    began = time.perf_counter()
+    began = time.thread_time()
     assert accepted(flow_of(*tasks))
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 # Names of activities and flows.

@@ -454,27 +454,27 @@ def long_flow(length: int) -> dict:
 
 def test_a_chain_of_ten_thousand_tasks_is_accepted_quickly():
     document = long_flow(10_000)
-    began = time.perf_counter()
+    began = time.thread_time()
     validated = accepted(document, [f"t{n}" for n in range(10_000)])
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
     assert len(validated.definition.tasks) == 10_000
 
 
 def test_a_cycle_of_ten_thousand_tasks_is_refused_quickly_and_shortened():
     document = long_flow(10_000)
     document["conditions"].append(go("t9999", "t0"))
-    began = time.perf_counter()
+    began = time.thread_time()
     problem = only_problem(document)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
     assert "t0 -> t1 -> t2 -> t3 -> t4 -> ... (9,994 more) -> t9999 -> t0" in problem.message
 
 
 def test_many_wrong_names_among_many_right_ones_are_answered_quickly():
     names = ["ab" * 30 + f"{n:04}" for n in range(5_000)]
     document = flow(*names, conditions=[go("ba" * 32, "b" * 60)] * 5_000)
-    began = time.perf_counter()
+    began = time.thread_time()
     assert len(problems_of(document, ["ab" * 32])) == MAX_FINDINGS + 1
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3
 
 
 # Warnings.

@@ -111,11 +111,11 @@ def test_a_problem_names_the_place():
 def test_a_billion_laughs_are_refused_quickly(width):
     lines = ["a0: &a0 [x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, 60)]
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(DocumentError) as caught:
         parse_yaml("\n".join(lines).encode())
     assert caught.value.problems[0].code == "too_large"
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_a_long_text_is_not_repeated_often():
