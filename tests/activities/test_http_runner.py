@@ -251,6 +251,7 @@ async def test_a_bomb_stops_early():
 @pytest.mark.parametrize(
     ("coding", "body"),
     [("br", b"x"), ("gzip, gzip", b"x"), ("gzip", b"x"), ("gzip", gzip.compress(b"x" * 99)[:-4])],
+    ids=["unknown", "twice", "not packed", "cut off"],
 )
 async def test_a_body_that_cannot_be_unpacked_fails(coding, body):
     async with answering(message(200, body, "text/plain", ("content-encoding", coding))) as server:
