@@ -7,9 +7,10 @@ import threading
 import anyio
 import anyio.lowlevel
 import pytest
+import trio
 
 from actors.execution import ExecutionSupervisor
-from flowmgr import Settings, activity, open_engine
+from flowmgr import Settings, activity, hosts, open_engine
 from tests.conftest import BACKENDS
 from tests.support.flows import PATIENCE, chain, until
 
@@ -92,6 +93,26 @@ async def test_hosts_are_used_again():
         await engine.register(chain("name_the_task", flow_id="name"))
         hosts = [(await engine.run("name")).context["name_the_task_result"] for _ in range(5)]
     assert len(set(hosts)) == 1
+
+
+@pytest.mark.anyio
+async def test_hosts_are_not_used_again_where_open_scopes_cannot_be_seen(monkeypatch):
+    monkeypatch.setattr(hosts, "_LOOKS", dict.fromkeys(hosts._LOOKS, lambda scope: object()))
+    async with open_engine() as engine:
+        for _ in range(5):
+            assert (await engine.run(chain("task1"))).status == "completed"
+            await anyio.wait_all_tasks_blocked()
+            assert not engine._live._hosts._idle
+
+
+def test_open_scopes_are_looked_for_in_vain_where_the_libraries_keep_them_elsewhere(monkeypatch):
+    class Elsewhere:
+        """A scope, or a task, that does not have the attribute."""
+
+    monkeypatch.setattr(trio.lowlevel, "current_task", Elsewhere)
+    for look in (hosts._look_on_asyncio, hosts._look_on_trio):
+        scope = Elsewhere()
+        assert look(scope) is not look(scope)
 
 
 @activity
