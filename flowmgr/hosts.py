@@ -109,14 +109,7 @@ class _Host:
         execution_id: the execution that it runs, or has run last.
     """
 
-    __slots__ = (
-        "_idle",
-        "_look",
-        "_place",
-        "_scope",
-        "execution_id",
-        "supervisor",
-    )
+    __slots__ = ("_idle", "_look", "_place", "_scope", "execution_id", "supervisor")
 
     def __init__(
         self,
@@ -189,8 +182,8 @@ class _Host:
         try:
             await self._place.wait()
         except anyio.get_cancelled_exc_class():
-            if is_being_cancelled():
-                raise
+            if is_being_cancelled() and self.supervisor is None:
+                raise  # what it was given, and is stopped already, has to be told so first
         if self.supervisor is None:
             self._idle.remove(self)
         return self.supervisor is not None
