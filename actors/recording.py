@@ -99,7 +99,7 @@ class RecordingActor(Actor[SupervisorMessage]):
                     message = self._next_message() if self._offered_mail else mailbox.popleft()
                     try:
                         self._HANDLERS[type(message)](self, message)
-                    except Exception as error:  # noqa: BLE001 - see there
+                    except Exception as error:  # noqa: BLE001 - a bug of ours
                         self._handling_failed(message, error)
                 if self.state.busy or self._pending:
                     return

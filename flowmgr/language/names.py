@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from flowmgr.language.reading import Draft
 
 _GIVEN: Final = (
-    *("arguments", "request", "seconds", "until", "items", "values", "type", "message", "data"),
+    "arguments",
+    "request",
+    "seconds",
+    "until",
+    "items",
+    "values",
+    "type",
+    "message",
+    "data",
 )
 """The fields that are evaluated before the task has a result."""
 
