@@ -105,6 +105,28 @@ async def test_hosts_are_not_used_again_where_open_scopes_cannot_be_seen(monkeyp
             assert not engine._live._hosts._idle
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("checkpoints", range(3))
+async def test_what_is_cancelled_on_a_host_that_was_used_before_harms_nothing_that_follows(
+    checkpoints,
+):
+    @activity
+    async def rest(context):
+        await anyio.lowlevel.checkpoint()
+
+    async with open_engine(activities=[rest, sleep_for_ever]) as engine:
+        for name in ("rest", "sleep_for_ever"):
+            await engine.register(chain(name, flow_id=name))
+        for _ in range(30):
+            assert (await engine.run("rest", timeout=PATIENCE)).status == "completed"
+            asleep = await engine.start("sleep_for_ever")
+            for _ in range(checkpoints):
+                await anyio.lowlevel.checkpoint()
+            cancelled = await engine.cancel(asleep.execution_id, wait=PATIENCE)
+            assert cancelled.status == "cancelled"
+        assert engine.live_executions == 0
+
+
 def test_open_scopes_are_looked_for_in_vain_where_the_libraries_keep_them_elsewhere(monkeypatch):
     class Elsewhere:
         """A scope, or a task, that does not have the attribute."""
