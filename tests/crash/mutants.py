@@ -248,7 +248,8 @@ MUTANTS: dict[str, Mutant] = {
     "answered before the commit": _mutant(
         _answer_starts_before_commit, "lost", point="keyed start not committed"
     ),
-    "an answer is lost": _mutant(_lose_answers, "liveness", "answer"),
+    # Behind its end, an execution is shown as running for ever, although it is recorded as ended.
+    "an answer is lost": _mutant(_lose_answers, "liveness", "answer", "view"),
     "the chain is not advanced": _mutant(_break_chain, "checksum"),
     "the list is not updated": _mutant(_leave_list, "list", "liveness"),
     "the position runs ahead": _mutant(_run_ahead_with_position, "server"),
