@@ -176,9 +176,10 @@ def _keep_outcome(
 ) -> None:
     if scope.stopped_task == task:
         scope.stopped_task = None
-    if task in scope.results:  # a repeated task moves to the end: results are in run order
-        del scope.results[task]
-    scope.results[task] = outcome
+    results = scope.results
+    if task in results:  # a repeated task moves to the end: results are in run order
+        del results[task]
+    results[task] = outcome
     scope.context = scope.context.extended(f"{task}_result", outcome.data)
     if transition is not None:
         target = scope.current_task = transition.target

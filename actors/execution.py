@@ -128,7 +128,7 @@ class ExecutionSupervisor(ScopeHolder):
     @property
     def is_idle(self) -> bool:
         """Whether nothing runs, and nothing will before somebody asks for it, or time passes."""
-        return not self.state.busy and not self._pending and not self._has_mail
+        return not self.state.busy and not self._pending and self._mail is None
 
     @property
     def plan(self) -> Plan:
@@ -186,7 +186,6 @@ class ExecutionSupervisor(ScopeHolder):
     def _use_plan(self, plan: Plan) -> None:
         self._plan = plan
         if self._environment is not None:
-            self._environment.router.plan = plan
             self._environment = replace(self._environment, plan=plan)
 
     def _task_decided(self, message: TaskDecided) -> None:
@@ -196,18 +195,18 @@ class ExecutionSupervisor(ScopeHolder):
         if not self._is_current(run):
             return
         state = self.state
-        before = () if run.task.construct is None else self._taken(run, message.outcome)
         is_plain = state.status == "running" and not run.started.scope and self._time is None
+        before = () if run.task.construct is None else self._taken(run, message.outcome)
+        following: tuple[Event, ...] = ()
         if not is_plain and self._is_stopping(run):
-            stopped = (self._stopped(run, "finished"),) if state.status == "cancelling" else ()
-            self.record((*before, self._finished(run, message.outcome, None), *stopped))
-            return
-        finished = self._finished(run, message.outcome, transition)
-        if state.status == "paused" and transition.target != END:
-            self.record((*before, finished))
+            finished = self._finished(run, message.outcome, None)
+            if state.status == "cancelling":
+                following = (self._stopped(run, "finished"),)
         else:
-            following = follow(self._plan, state, finished, transition.target)
-            self.record((*before, finished, *following))
+            finished = self._finished(run, message.outcome, transition)
+            if is_plain or state.status != "paused" or transition.target == END:
+                following = follow(self._plan, state, finished, transition.target)
+        self.record((*before, finished, *following))
 
     def _routing_failed(self, message: RoutingFailed) -> None:
         run = message.run

@@ -15,12 +15,13 @@ from actors.lane import Lane
 from actors.messages import ApplyConditions, BugFound, ForkClosed, ForkOpened, RunTask
 from actors.outcome import NULL, Outcome
 from actors.plan import Map
+from actors.router import ROUTER
 from actors.routing import expression_error
-from actors.task import TaskEnvironment, evaluated, is_being_cancelled, seconds_left
+from actors.task import evaluated, is_being_cancelled, seconds_left
 from actors.values import ValueRefusedError, encode_value
 
 
-class ForkActor(HostedActor[RunTask, TaskEnvironment]):
+class ForkActor(HostedActor[RunTask]):
     """Runs the scopes of one attempt of a task, each on a lane of its own.
 
     The lanes run in a task group of this actor's, so that none of them outlives it: whatever stops
@@ -32,8 +33,8 @@ class ForkActor(HostedActor[RunTask, TaskEnvironment]):
 
     __slots__ = ("_group", "_is_closed", "_lanes", "_limit", "pending")
 
-    def __init__(self, message: RunTask, environment: TaskEnvironment) -> None:
-        super().__init__(message, environment)
+    def __init__(self, message: RunTask) -> None:
+        super().__init__(message)
         self._group: TaskGroup | None = None
         self._limit: anyio.CancelScope | None = None
         self._lanes: dict[str, Lane] = {}
@@ -45,7 +46,7 @@ class ForkActor(HostedActor[RunTask, TaskEnvironment]):
 
         Cancelling it stops all scopes and waits for their clean-up.
         """
-        message, environment = self._message, self._environment
+        message, environment = self._message, self._message.environment
         monotonic = environment.clock.monotonic
         started = monotonic()
         try:
@@ -53,7 +54,7 @@ class ForkActor(HostedActor[RunTask, TaskEnvironment]):
         except ExpressionError as error:
             shown = ExpressionError(f"items of task '{message.task.name}': {error}")
             outcome = Outcome("failure", 0.0, error=expression_error(shown))
-            environment.router.send(ApplyConditions(message, outcome))
+            ROUTER.send(ApplyConditions(message, outcome))
             return
         is_late = False
         try:
@@ -66,7 +67,7 @@ class ForkActor(HostedActor[RunTask, TaskEnvironment]):
 
     async def _hold(self, items: msgspec.Raw) -> bool:
         """Run the scopes to their end; return whether the time was over before."""
-        message, environment = self._message, self._environment
+        message, environment = self._message, self._message.environment
         limit = seconds_left(message, environment.clock)
         with anyio.move_on_after(limit) as self._limit:
             async with anyio.create_task_group() as self._group:
@@ -113,7 +114,7 @@ class ForkActor(HostedActor[RunTask, TaskEnvironment]):
         try:
             await host(lane)
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
-            self._environment.supervisor.send(BugFound(error))
+            self._message.environment.supervisor.send(BugFound(error))
         finally:
             if self._lanes.get(path) is lane:
                 del self._lanes[path]
@@ -127,7 +128,7 @@ class ForkActor(HostedActor[RunTask, TaskEnvironment]):
         message = self._message
         if not isinstance(message.task.construct, Map):
             return NULL
-        items = evaluated(message, self._environment)
+        items = evaluated(message)
         if not isinstance(items, list):
             msg = f"they came to {_kind(items)}; they have to be a list"
             raise ExpressionError(msg)

@@ -38,10 +38,11 @@ from actors.forks import (
     free_places,
     waiting_for_a_place,
 )
-from actors.hooks import SupervisorHooks
+from actors.hooks import Surroundings
 from actors.lane import Lane
 from actors.messages import (
     ApplyConditions,
+    Environment,
     GoOn,
     RunTask,
     ScopeDue,
@@ -60,11 +61,10 @@ from actors.paths import (
     task_path,
 )
 from actors.plan import Construct, Map, Parallel, Plan, Signal, Wait
-from actors.ports import Clock, Journal
 from actors.recording import RecordingActor
-from actors.router import RouterActor
+from actors.router import ROUTER
 from actors.state import ExecutionState, Fork, ScopeState
-from actors.task import TaskActor, TaskEnvironment, WaitActor
+from actors.task import TaskActor, WaitActor
 from actors.waits import Waits
 
 if TYPE_CHECKING:
@@ -115,14 +115,11 @@ class ScopeHolder(RecordingActor):
         self,
         execution_id: str,
         plan: Plan,
-        *,
-        journal: Journal,
-        clock: Clock,
-        grace: float,
-        hooks: SupervisorHooks,
+        surroundings: Surroundings,
         state: ExecutionState | None = None,
     ) -> None:
-        super().__init__(execution_id, journal, state)
+        super().__init__(execution_id, surroundings.journal, state)
+        clock, grace = surroundings.clock, surroundings.grace
         self.hosts = 1
         self.is_host_closed = False
         self.is_host_disturbed = False  # by an activity that cancelled the task that it runs in
@@ -130,12 +127,9 @@ class ScopeHolder(RecordingActor):
         self.stop_host: Callable[[], None] = self._lane.close  # the engine sets the real one
         self._plan = plan
         self._clock = clock
-        self._hooks = hooks
-        router = RouterActor(self, clock, execution_id, plan)
+        self._hooks = surroundings.hooks
         # None when the host has closed: it refers back to this, and reference counting is to do.
-        self._environment: TaskEnvironment | None = TaskEnvironment(
-            execution_id, plan, self, router, clock, grace
-        )
+        self._environment: Environment | None = Environment(execution_id, plan, self, clock, grace)
         self._forks: dict[str, ForkActor] = {}  # by the path of their task
         self._time: anyio.CancelScope | None = None  # what the flow's timeout ends
         self._time_offset = 0.0  # of the event loop's time to the monotonic clock
@@ -298,23 +292,30 @@ class ScopeHolder(RecordingActor):
 
     def _run_task(self, event: TaskStarted, *, goes_on: bool = False) -> None:
         """Run an attempt; one that goes on also if it is stopped first: it has to pass that on."""
-        environment = self._environment
         lane = self._lane_of(event.scope) if event.scope else self._lane
-        if lane is not None and environment is not None:
-            run = self._run_of(event)
-            make = TaskActor if run.task.construct is None else _actor_type(run.task.construct)
-            spawn = lane.resume if goes_on else lane.spawn
-            spawn(make(run, environment))
+        if lane is None or self._environment is None:
+            return
+        run = self._run_of(event)
+        construct = run.task.construct
+        actor = TaskActor(run) if construct is None else _actor_type(construct)(run)
+        if goes_on:
+            lane.resume(actor)
+        else:
+            lane.spawn(actor)
 
     def _run_of(self, event: TaskStarted) -> RunTask:
         """Return what the task actor is to do whose attempt has started."""
-        state, path, plan = self.state, event.scope, self._plan
-        task = task_of(plan, state, path, event.task) if path else plan.tasks[event.task]
-        scope = state.scopes[path] if path else state
+        state, path, environment = self.state, event.scope, self._environment
+        assert environment is not None
+        if not path:
+            task = self._plan.tasks[event.task]
+            return RunTask(event, task, state.context, environment, state.since, state.failures)
+        task, scope = task_of(self._plan, state, path, event.task), state.scopes[path]
+        context, undoes = scope.context, None
         if path == COMPENSATION:
             done = state.compensable[event.task]
-            return RunTask(event, task, done.context, scope.since, scope.failures, done.outcome)
-        return RunTask(event, task, scope.context, scope.since, scope.failures)
+            context, undoes = done.context, done.outcome
+        return RunTask(event, task, context, environment, scope.since, scope.failures, undoes)
 
     def _lane_of(self, path: str) -> Lane | None:
         """Return what the tasks of a scope run on; None as long as nothing holds the scope."""
@@ -324,9 +325,8 @@ class ScopeHolder(RecordingActor):
         return None if actor is None else actor.lane(path)
 
     def _route(self, run: RunTask, outcome: Outcome) -> None:
-        assert self._environment is not None
         self._routed.add(run.scope)
-        self._environment.router.send(ApplyConditions(run, outcome))
+        ROUTER.send(ApplyConditions(run, outcome))
 
     def _waiting(self, event: WaitStarted | AttemptFailed) -> None:
         if self._waits is None:
@@ -418,7 +418,7 @@ class ScopeHolder(RecordingActor):
             self._host_again()  # it was given up: something on it has not stopped
 
     def _parked(self, event: ExecutionParked) -> None:
-        if not self._has_mail:
+        if self._mail is None:
             self._hooks.execution_parked(self._supervisor, event.due)
 
     def _stop(self, _: CancelRequested) -> None:

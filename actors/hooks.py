@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from actors.ports import Clock, Journal
+
 if TYPE_CHECKING:
     from actors.execution import ExecutionSupervisor
 
@@ -72,3 +76,19 @@ class SupervisorHooks:
 
     def host_again(self, supervisor: ExecutionSupervisor) -> None:
         """The execution needs another host: the one it had was cancelled, and its end follows."""
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What all supervisors of an engine share.
+
+    Attributes:
+        journal: where they record what happens.
+        clock: where the time comes from.
+        grace: seconds that a cancelled attempt has for its clean-up.
+        hooks: the engine.
+    """
+
+    journal: Journal
+    clock: Clock
+    grace: float
+    hooks: SupervisorHooks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio.lowlevel import checkpoint
@@ -27,21 +26,24 @@ class Lane:
         is_closed: whether it runs no further one.
     """
 
-    __slots__ = ("_hosted", "_place", "_resumed", "is_closed")
+    __slots__ = ("_hosted", "_is_stopped", "_place", "_resumed", "is_closed")
 
     def __init__(self) -> None:
-        self._hosted: deque[HostedActor[Any, Any]] = deque()
-        self._resumed: deque[HostedActor[Any, Any]] = deque()
+        self._hosted: list[HostedActor[Any]] = []  # a few at most
+        self._resumed: list[HostedActor[Any]] = []
+        self._is_stopped = False
         self.is_closed = False
         self._place: Place | None = None  # where the host waits while it has nothing to run
 
-    def spawn(self, actor: HostedActor[Any, Any]) -> None:
+    def spawn(self, actor: HostedActor[Any]) -> None:
         """Have *actor* run on the host task."""
+        if self._is_stopped:
+            return
         self._hosted.append(actor)
         if self._place is not None:
             self._place.call()
 
-    def resume(self, actor: HostedActor[Any, Any]) -> None:
+    def resume(self, actor: HostedActor[Any]) -> None:
         """Have *actor* run whose attempt goes on, also if it has not begun here when this stops.
 
         It is cancelled then, and has to do about that what there is to do.
@@ -52,7 +54,8 @@ class Lane:
 
     def stop(self) -> None:
         """Run no actor any more that has not begun; the one that runs is not touched."""
-        self._hosted = deque(maxlen=0)  # which keeps nothing that is put into it
+        self._is_stopped = True
+        self._hosted.clear()
 
     def close(self) -> None:
         """Let the host end when the actor that it runs has ended."""
@@ -73,7 +76,7 @@ class Lane:
             while not self.is_closed:
                 if not self._hosted:
                     if self._resumed:
-                        await self._resumed.popleft().run()
+                        await self._resumed.pop(0).run()
                         continue
                     if self._place is None:
                         self._place = new_place()
@@ -84,8 +87,8 @@ class Lane:
                     await checkpoint()
                     runs, since = 0, time.monotonic()
                     continue  # what was ready may be no longer
-                await self._hosted.popleft().run()
+                await self._hosted.pop(0).run()
                 runs += 1
         finally:
             while self._resumed:
-                await self._resumed.popleft().run()
+                await self._resumed.pop(0).run()

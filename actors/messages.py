@@ -11,10 +11,11 @@ from actors.context import Context
 from actors.events import Event, ExecutionStarted, TaskStarted, Transition
 from actors.outcome import ErrorInfo, Outcome, StopKind
 from actors.plan import Plan, PlannedTask
-from actors.ports import StartKey
+from actors.ports import Clock, StartKey
 
 if TYPE_CHECKING:
     from actors.fork import ForkActor
+    from actors.recording import RecordingActor
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -50,6 +51,24 @@ class RecoverExecution(Message, frozen=True):
     quarantined_after: int | None = None
 
 
+class Environment(Message, frozen=True):
+    """What the task actors of an execution share, and its router.
+
+    Attributes:
+        execution_id: the execution.
+        plan: what it runs.
+        supervisor: its supervisor, to which they report.
+        clock: where the time comes from.
+        grace: seconds that a cancelled attempt has for its clean-up.
+    """
+
+    execution_id: str
+    plan: Plan
+    supervisor: RecordingActor
+    clock: Clock
+    grace: float
+
+
 class RunTask(Message, frozen=True):
     """To a task actor, from the supervisor: run this attempt.
 
@@ -57,6 +76,7 @@ class RunTask(Message, frozen=True):
         started: the attempt, as it is recorded.
         task: what to run.
         context: the values that the scope has.
+        environment: what the execution gives to all attempts.
         since: when the first attempt of the visit began: seconds since 1970-01-01 UTC.
         failures: how many attempts of the visit have failed.
         undoes: how the task finished that this one compensates; None if it does not.
@@ -65,6 +85,7 @@ class RunTask(Message, frozen=True):
     started: TaskStarted
     task: PlannedTask
     context: Context
+    environment: Environment
     since: float
     failures: int = 0
     undoes: Outcome | None = None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import anyio
 
-from actors.actor import Actor, Reply
+from actors.actor import Reply
 from actors.events import Event
 from actors.evolving import evolve
+from actors.mailbox import Mailbox
 from actors.messages import (
     BugFound,
     OperatorRequest,
@@ -22,11 +22,18 @@ from actors.ports import Batch, Journal, NotRecordedError, StartKey
 from actors.state import ExecutionState
 
 
-class RecordingActor(Actor[SupervisorMessage]):
+class RecordingActor:
     """Decides, has it recorded, applies it to its state, and only then acts on it.
 
+    It is not a task: spawning one for each execution would cost more than everything else that the
+    execution does. It handles its messages without waiting, one at a time, all in the event loop's
+    thread, and runs in whoever sends it one. Nothing but messages goes in: whoever holds the actor
+    calls `send`, or from outside of the execution `offer`.
+
     A message is handled when the journal has everything that was decided before it, so what is in
-    the state is always what a recovery would find. While a batch is on its way the mailbox fills.
+    the state is always what a recovery would find. What comes while a batch is on its way, or while
+    another message is being handled (from the actor itself, or from whom it tells something), waits
+    in a mailbox.
 
     Subclasses have a method for each message in `_HANDLERS`, which may record one batch, and for
     each event in `_ACTIONS` that something follows from.
@@ -40,7 +47,9 @@ class RecordingActor(Actor[SupervisorMessage]):
         "_changed",
         "_ended",
         "_is_fact",
+        "_is_handling",
         "_journal",
+        "_mail",
         "_pending",
         "_reply",
         "execution_id",
@@ -51,10 +60,11 @@ class RecordingActor(Actor[SupervisorMessage]):
     _ACTIONS: ClassVar[dict[type[Event], Callable[[Any, Any], None]]]
 
     def __init__(self, execution_id: str, journal: Journal, state: ExecutionState | None) -> None:
-        super().__init__()
         self.execution_id: Final = execution_id
         self.state: Final = state or ExecutionState()
         self._journal = journal
+        self._mail: Mailbox[SupervisorMessage] | None = None  # None while none waits
+        self._is_handling = False
         self._pending: tuple[Event, ...] = ()  # what the journal has not acknowledged yet
         self._is_fact = False  # nobody has asked for it: the journal has it wait, if it must
         self._reply: Reply[Any] | None = None  # whom to tell when it has
@@ -62,7 +72,7 @@ class RecordingActor(Actor[SupervisorMessage]):
         self._ended: anyio.Event | None = None
 
     def settle(self) -> None:
-        """Do what there is to do when all mail has been handled."""
+        """Do what there is to do when all mail has been handled and nothing runs."""
 
     def never_began(self) -> None:
         """The first batch could not be recorded."""
@@ -89,23 +99,51 @@ class RecordingActor(Actor[SupervisorMessage]):
                 self._ended = anyio.Event()
             await self._ended.wait()
 
-    def handle_mail(self) -> None:
-        """Handle messages, up to the first that has to wait for the journal."""
-        mailbox = self._mailbox
+    # Handling messages.
+
+    def send(self, message: SupervisorMessage) -> None:
+        """Have *message* handled, now or as soon as that can be; not a checkpoint."""
+        if self._is_handling or self._pending:
+            self._mailbox().put(message)
+        else:
+            self._handle(message)
+
+    def offer(self, message: SupervisorMessage) -> None:
+        """Send *message* from outside of the execution; not a checkpoint.
+
+        Raises:
+            MailboxFullError: as many messages from outside wait as may.
+        """
+        if self._is_handling or self._pending:
+            self._mailbox().offer(message)
+        else:
+            self._handle(message)
+
+    def _mailbox(self) -> Mailbox[SupervisorMessage]:
+        if self._mail is None:
+            self._mail = Mailbox()
+        return self._mail
+
+    def _handle(self, message: SupervisorMessage | None = None) -> None:
+        """Handle *message*, and behind it those that wait, up to where the journal has to be."""
         self._is_handling = True
         try:
             while True:
-                while (mailbox or self._offered_mail) and not self._pending:
-                    message = self._next_message() if self._offered_mail else mailbox.popleft()
+                if message is not None:
                     try:
                         self._HANDLERS[type(message)](self, message)
                     except Exception as error:  # noqa: BLE001 - a bug of ours
                         self._handling_failed(message, error)
-                if self.state.busy or self._pending:
+                if self._pending:
                     return
-                self.settle()
-                if self._pending or not self._has_mail:
-                    return
+                if self._mail is None:
+                    if not self.state.busy:
+                        self.settle()
+                    if self._pending or self._mail is None:
+                        return
+                message = self._mail.take()
+                if not len(self._mail):
+                    self._mail = None
         finally:
             self._is_handling = False
 
@@ -124,13 +162,11 @@ class RecordingActor(Actor[SupervisorMessage]):
         Not a checkpoint. Nothing of a refused request is done later. What has been appended
         already is the journal's to answer, and what does not wait for it is answered as ever.
         """
-        if not self._pending or not self._is_fact:
-            return
-        offered = self._offered_mail
-        self._offered_mail = deque(m for m in offered if not isinstance(m, OperatorRequest))
-        for message in offered:
-            if isinstance(message, OperatorRequest):
-                message.reply.give(error)
+        if self._pending and self._is_fact and self._mail is not None:
+            for request in self._mail.take_offered(OperatorRequest):
+                request.reply.give(error)
+            if not len(self._mail):
+                self._mail = None
 
     def record(
         self, events: tuple[Event, ...], *, is_request: bool = False, key: StartKey | None = None
@@ -152,28 +188,22 @@ class RecordingActor(Actor[SupervisorMessage]):
             self._acknowledged(error)
 
     def _acknowledged(self, error: Exception | None) -> None:
-        if self._is_handling:  # the message that has led to it
-            self._answered(error)
-            return
-        self._is_handling = True
+        is_handling, self._is_handling = self._is_handling, True  # the message that has led to it
         try:
-            self._answered(error)
+            events, self._pending = self._pending, ()
+            if error is None:
+                self._apply(events)
+            elif not self.state.seq:
+                self.never_began()
+            if self._reply is not None:
+                reply, self._reply = self._reply, None
+                reply.give(_answer(error))
+            if error is not None and not isinstance(error, NotRecordedError):
+                self.journal_failed(error)
         finally:
-            self._is_handling = False
-        if self._has_mail or not self.state.busy:
-            self.handle_mail()
-
-    def _answered(self, error: Exception | None) -> None:
-        events, self._pending = self._pending, ()
-        if error is None:
-            self._apply(events)
-        elif not self.state.seq:
-            self.never_began()
-        if self._reply is not None:
-            reply, self._reply = self._reply, None
-            reply.give(_answer(error))
-        if error is not None and not isinstance(error, NotRecordedError):
-            self.journal_failed(error)
+            self._is_handling = is_handling
+        if not is_handling and (self._mail is not None or not self.state.busy):
+            self._handle()
 
     def _apply(self, events: tuple[Event, ...]) -> None:
         evolve(self.state, events)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from functools import partial
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from actors.actor import Actor
 from actors.ending import execution_values
 from actors.expressions import ExpressionError, Values
 from actors.messages import (
@@ -16,12 +16,9 @@ from actors.messages import (
     AttemptToRepeat,
     RoutingFailed,
     RunTask,
-    SupervisorMessage,
     TaskDecided,
 )
 from actors.outcome import Outcome
-from actors.plan import Plan
-from actors.ports import Clock
 from actors.routing import decide, due_again, expression_error
 from actors.values import ValueRefusedError, encode_value
 
@@ -29,71 +26,59 @@ from actors.values import ValueRefusedError, encode_value
 class RouterActor:
     """Applies the rules of `actors.routing`, and tells the supervisor what they say.
 
-    It keeps nothing between messages, so it needs no mailbox: it handles each when it is sent.
+    It keeps nothing between messages. So it needs no mailbox: it handles each when it is sent; and
+    one serves all executions.
     """
-
-    __slots__ = ("_clock", "_execution_id", "_supervisor", "plan")
-
-    def __init__(
-        self,
-        supervisor: Actor[SupervisorMessage],
-        clock: Clock,
-        execution_id: str,
-        plan: Plan,
-    ) -> None:
-        self.plan = plan  # the supervisor's to change
-        self._supervisor = supervisor
-        self._clock = clock
-        self._execution_id = execution_id
 
     def send(self, message: ApplyConditions) -> None:
         """Decide where the finished task leads, or when it is tried again; not a checkpoint."""
         run, outcome = message.run, message.outcome
-        task = run.task
+        task, supervisor = run.task, run.environment.supervisor
         if outcome.error is None:
             if task.output is not None:
-                outcome = self._shaped(run, outcome)
+                outcome = _shaped(run, outcome)
         elif task.retry is not None:
-            at, chance = self._clock.now(), random.random()  # noqa: S311 - for jitter
+            at, chance = run.environment.clock.now(), random.random()  # noqa: S311 - for jitter
             due = due_again(run.failures, task, outcome.error, run.since, at, chance)
             if due is not None:
-                self._supervisor.send(AttemptToRepeat(run, outcome, due))
+                supervisor.send(AttemptToRepeat(run, outcome, due))
                 return
         # The first condition without a `when` decides: if that is the first one, nobody asks.
         is_asked = task.conditions and task.conditions[0].when is not None
-        values = partial(self._values_behind, run, outcome) if is_asked else dict
+        values = partial(_values_behind, run, outcome) if is_asked else dict
         try:
             transition = decide(task, outcome, values)
         except ExpressionError as error:
-            self._supervisor.send(RoutingFailed(run, outcome, expression_error(error)))
+            supervisor.send(RoutingFailed(run, outcome, expression_error(error)))
         else:
-            self._supervisor.send(TaskDecided(run, outcome, transition))
-
-    def _values_behind(self, run: RunTask, outcome: Outcome) -> Values:
-        """Return what conditions can speak of: the task's result is in the context already."""
-        is_merged = run.task.merges and outcome.error is None
-        context = run.context.behind(run.task.name, outcome.data, is_merged=is_merged)
-        behind = replace(run, context=context)
-        return values_of(self.plan, self._execution_id, behind, outcome)
-
-    def _shaped(self, run: RunTask, outcome: Outcome) -> Outcome:
-        """Return the outcome with the result that the task's ``output`` makes of it."""
-        assert run.task.output is not None
-        try:
-            values = values_of(self.plan, self._execution_id, run, outcome)
-            result = run.task.output.evaluate(values)
-            data = msgspec.Raw(encode_value(result))
-        except (ExpressionError, ValueRefusedError) as error:
-            shown = ExpressionError(f"output of task '{run.task.name}': {error}")
-            return Outcome("failure", outcome.seconds, error=expression_error(shown))
-        return Outcome("success", outcome.seconds, data)
+            supervisor.send(TaskDecided(run, outcome, transition))
 
 
-def values_of(
-    plan: Plan, execution_id: str, run: RunTask, outcome: Outcome | None = None
-) -> Values:
+ROUTER: Final = RouterActor()
+
+
+def values_of(run: RunTask, outcome: Outcome | None = None) -> Values:
     """Return what expressions can speak of, during a task's attempt or behind it."""
     about = {"name": run.task.name, "visit": run.started.visit, "attempt": run.started.attempt}
     known = run.undoes if outcome is None else outcome
-    execution = execution_values(plan, execution_id)
+    execution = execution_values(run.environment.plan, run.environment.execution_id)
     return Values(run.context, task=about, execution=execution, outcome=known)
+
+
+def _values_behind(run: RunTask, outcome: Outcome) -> Values:
+    """Return what conditions can speak of: the task's result is in the context already."""
+    is_merged = run.task.merges and outcome.error is None
+    context = run.context.behind(run.task.name, outcome.data, is_merged=is_merged)
+    return values_of(replace(run, context=context), outcome)
+
+
+def _shaped(run: RunTask, outcome: Outcome) -> Outcome:
+    """Return the outcome with the result that the task's ``output`` makes of it."""
+    assert run.task.output is not None
+    try:
+        result = run.task.output.evaluate(values_of(run, outcome))
+        data = msgspec.Raw(encode_value(result))
+    except (ExpressionError, ValueRefusedError) as error:
+        shown = ExpressionError(f"output of task '{run.task.name}': {error}")
+        return Outcome("failure", outcome.seconds, error=expression_error(shown))
+    return Outcome("success", outcome.seconds, data)

@@ -7,6 +7,7 @@ event; a recovery, or a look at an ended execution, folds the same events into t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -92,7 +93,8 @@ class Fork(msgspec.Struct):
     is_resumed: bool = False
 
 
-class ScopeState(msgspec.Struct):
+@dataclass(slots=True, init=False)
+class ScopeState:
     """What is known about one run of a body: the flow's own, or one that a task has opened.
 
     Attributes:
@@ -114,21 +116,38 @@ class ScopeState(msgspec.Struct):
         is_busy: whether code of the scope's own runs, or is about to: none of a scope it opened.
     """
 
-    current_task: str = ""
-    next_task: str | None = None
-    stopped_task: str | None = None
-    context: Context = _NOTHING
-    results: dict[str, Outcome] = msgspec.field(default_factory=dict)
-    visits: dict[str, int] = msgspec.field(default_factory=dict)
-    running: dict[str, TaskStarted] = msgspec.field(default_factory=dict)
-    attempts: dict[str, int] = msgspec.field(default_factory=dict)
-    since: float = 0.0
-    failures: int = 0
-    wait: WaitStarted | AttemptFailed | None = None
-    fork: Fork | None = None
-    outcome: Outcome | None = None
-    is_stopped: bool = False
-    is_busy: bool = False
+    current_task: str
+    next_task: str | None
+    stopped_task: str | None
+    context: Context
+    results: dict[str, Outcome]
+    visits: dict[str, int]
+    running: dict[str, TaskStarted]
+    attempts: dict[str, int]
+    since: float
+    failures: int
+    wait: WaitStarted | AttemptFailed | None
+    fork: Fork | None
+    outcome: Outcome | None
+    is_stopped: bool
+    is_busy: bool
+
+    def __init__(self) -> None:
+        self.current_task = ""
+        self.next_task = None
+        self.stopped_task = None
+        self.context = _NOTHING
+        self.results = {}
+        self.visits = {}
+        self.running = {}
+        self.attempts = {}
+        self.since = 0.0
+        self.failures = 0
+        self.wait = None
+        self.fork = None
+        self.outcome = None
+        self.is_stopped = False
+        self.is_busy = False
 
     @property
     def is_open(self) -> bool:
@@ -161,6 +180,7 @@ class Compensable(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
+@dataclass(slots=True, init=False)
 class ExecutionState(ScopeState):
     """What is known about an execution; also the state of its own scope.
 
@@ -183,30 +203,57 @@ class ExecutionState(ScopeState):
         parked: that it is parked, if that is what was recorded last.
     """
 
-    flow_id: str = ""
-    flow_version: int = 0
-    status: ExecutionStatus = "pending"
-    seq: int = 0
-    started_at: float = 0.0
-    runs_since: float = 0.0
-    ended_at: float | None = None
-    interruptions: int = 0
-    metadata: dict[str, Scalar] = {}
-    rerun_of: str | None = None
-    parent: str | None = None
-    depth: int = 0
-    has_failures: bool = False
-    error: ErrorInfo | None = None
-    error_task: str | None = None
-    cancellation: Cancellation | None = None
-    scopes: dict[str, ScopeState] = {}
-    busy: int = 0
-    signals: dict[str, list[msgspec.Raw]] = {}
-    signal_keys: set[str] = set()
-    compensable: dict[str, Compensable] = {}
-    ending: EndingStarted | None = None
-    output: msgspec.Raw = NULL
-    parked: ExecutionParked | None = None
+    flow_id: str
+    flow_version: int
+    status: ExecutionStatus
+    seq: int
+    started_at: float
+    runs_since: float
+    ended_at: float | None
+    interruptions: int
+    metadata: dict[str, Scalar]
+    rerun_of: str | None
+    parent: str | None
+    depth: int
+    has_failures: bool
+    error: ErrorInfo | None
+    error_task: str | None
+    cancellation: Cancellation | None
+    scopes: dict[str, ScopeState]
+    busy: int
+    signals: dict[str, list[msgspec.Raw]]
+    signal_keys: set[str]
+    compensable: dict[str, Compensable]
+    ending: EndingStarted | None
+    output: msgspec.Raw
+    parked: ExecutionParked | None
+
+    def __init__(self) -> None:
+        ScopeState.__init__(self)  # a class with slots is another one than super() would find
+        self.flow_id = ""
+        self.flow_version = 0
+        self.status = "pending"
+        self.seq = 0
+        self.started_at = 0.0
+        self.runs_since = 0.0
+        self.ended_at = None
+        self.interruptions = 0
+        self.metadata = {}
+        self.rerun_of = None
+        self.parent = None
+        self.depth = 0
+        self.has_failures = False
+        self.error = None
+        self.error_task = None
+        self.cancellation = None
+        self.scopes = {}
+        self.busy = 0
+        self.signals = {}
+        self.signal_keys = set()
+        self.compensable = {}
+        self.ending = None
+        self.output = NULL
+        self.parked = None
 
     @property
     def has_ended(self) -> bool:

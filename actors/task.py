@@ -9,38 +9,26 @@ from typing import Any, Final
 import anyio
 import msgspec
 
-from actors.actor import Actor, HostedActor
+from actors.actor import HostedActor
 from actors.expressions import ExpressionError
 from actors.forks import timed_out
 from actors.messages import (
     ApplyConditions,
     AttemptStopped,
     RunTask,
-    SupervisorMessage,
     WaitBegun,
 )
 from actors.outcome import ErrorInfo, Outcome, describe_error
-from actors.plan import Plan, Signal
+from actors.plan import Signal
 from actors.ports import Attempt, Clock
-from actors.router import RouterActor, values_of
+from actors.router import ROUTER, values_of
 from actors.routing import expression_error
 
 MAX_WAIT: Final = 3_155_760_000.0
 """Seconds that a task may wait: a hundred years."""
 
 
-class TaskEnvironment(msgspec.Struct, frozen=True):
-    """What the task actors of one execution share."""
-
-    execution_id: str
-    plan: Plan
-    supervisor: Actor[SupervisorMessage]
-    router: RouterActor
-    clock: Clock
-    grace: float
-
-
-class TaskActor(HostedActor[RunTask, TaskEnvironment]):
+class TaskActor(HostedActor[RunTask]):
     """Runs one attempt of a task that has code of its own.
 
     It is the outermost frame around the user's code. Whatever that raises ends here: SystemExit
@@ -58,7 +46,7 @@ class TaskActor(HostedActor[RunTask, TaskEnvironment]):
         not raise then either: the supervisor knows that it cancelled.
         """
         message = self._message
-        environment = self._environment
+        environment = message.environment
         monotonic = environment.clock.monotonic
         task = message.task
         attempt = Attempt(
@@ -67,7 +55,7 @@ class TaskActor(HostedActor[RunTask, TaskEnvironment]):
         started = monotonic()
         try:
             if task.arguments is not None:
-                attempt.arguments = evaluated(message, environment)
+                attempt.arguments = evaluated(message)
             assert task.runner is not None
             if task.timeout is None and task.deadline is None:
                 data = await task.runner.run(attempt)
@@ -77,7 +65,7 @@ class TaskActor(HostedActor[RunTask, TaskEnvironment]):
             self._report_raised(message, attempt, error, monotonic() - started)
         else:
             outcome = Outcome("success", monotonic() - started, msgspec.Raw(data))
-            environment.router.send(ApplyConditions(message, outcome))
+            ROUTER.send(ApplyConditions(message, outcome))
 
     def _report_raised(
         self, message: RunTask, attempt: Attempt, error: BaseException, seconds: float
@@ -85,37 +73,37 @@ class TaskActor(HostedActor[RunTask, TaskEnvironment]):
         if not is_being_cancelled():
             info = _described(error, message)
             outcome = Outcome("failure", seconds, error=info)
-            self._environment.router.send(ApplyConditions(message, outcome))
+            ROUTER.send(ApplyConditions(message, outcome))
             return
         rest = _without_cancellation(error)
         clean_up_error = None if rest is None else describe_error(rest)
-        self._environment.supervisor.send(
+        message.environment.supervisor.send(
             AttemptStopped(message, attempt.stop_kind, clean_up_error)
         )
 
 
-class WaitActor(HostedActor[RunTask, TaskEnvironment]):
+class WaitActor(HostedActor[RunTask]):
     """Finds out what a task waits for, and until when; the waiting itself is nobody's."""
 
     __slots__ = ()
 
     async def run(self) -> None:
         """Tell the supervisor; not a checkpoint."""
-        message, environment = self._message, self._environment
+        message = self._message
         try:
             begun = self._begun(message)
         except (ExpressionError, ValueError, TypeError, OverflowError) as error:
             outcome = Outcome("failure", 0.0, error=_described(error, message))
-            environment.router.send(ApplyConditions(message, outcome))
+            ROUTER.send(ApplyConditions(message, outcome))
         else:
-            environment.supervisor.send(begun)
+            message.environment.supervisor.send(begun)
 
     def _begun(self, message: RunTask) -> WaitBegun:
         task, started = message.task, message.since
         if isinstance(task.construct, Signal):
             due = None if task.timeout is None else started + task.timeout
             return WaitBegun(message, due, task.construct.name)
-        arguments = evaluated(message, self._environment)
+        arguments = evaluated(message)
         if "until" in arguments:
             return WaitBegun(message, instant(arguments["until"]))
         return WaitBegun(message, started + duration(arguments["seconds"]))
@@ -163,16 +151,14 @@ def seconds_left(message: RunTask, clock: Clock) -> float | None:
     return max(0.0, min(ends) - clock.now())
 
 
-def evaluated(message: RunTask, environment: TaskEnvironment) -> Any:
+def evaluated(message: RunTask) -> Any:
     """Return what the task's arguments come to.
 
     Raises:
         ExpressionError: they have no value.
     """
     assert message.task.arguments is not None
-    return message.task.arguments.evaluate(
-        values_of(environment.plan, environment.execution_id, message)
-    )
+    return message.task.arguments.evaluate(values_of(message))
 
 
 def duration(value: Any) -> float:

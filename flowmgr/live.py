@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 import anyio
 
-from actors.actor import MailboxFullError, Reply
+from actors.actor import Reply
 from actors.events import Event, ExecutionStarted
 from actors.execution import ExecutionSupervisor
-from actors.hooks import SupervisorHooks
+from actors.hooks import SupervisorHooks, Surroundings
+from actors.mailbox import MailboxFullError
 from actors.messages import GraceEnded, OperatorRequest, RecoverExecution, StartExecution, WakeUp
 from actors.plan import Plan
 from actors.ports import Clock, KeyTakenError, NotRecordedError, StartKey
@@ -71,7 +72,7 @@ class LiveExecutions(SupervisorHooks):
         self._hosts = hosts
         self._threads = threads
         self._journal = journal
-        self._clock = clock
+        self._surroundings = Surroundings(journal, clock, settings.grace, self)
         self._settings = settings
         self._timers = timers
         self._fail = fail
@@ -237,13 +238,7 @@ class LiveExecutions(SupervisorHooks):
         self, execution_id: str, plan: Plan, state: ExecutionState | None = None
     ) -> ExecutionSupervisor:
         supervisor = self._supervisors[execution_id] = ExecutionSupervisor(
-            execution_id,
-            plan,
-            journal=self._journal,
-            clock=self._clock,
-            grace=self._settings.grace,
-            hooks=self,
-            state=state,
+            execution_id, plan, self._surroundings, state
         )
         return supervisor
 

@@ -111,7 +111,7 @@ def _name_attempts() -> None:
     async def named(actor: TaskActor) -> None:
         message = actor._message
         attempt = effects.Attempt(
-            actor._environment.execution_id,
+            actor._message.environment.execution_id,
             message.task.name,
             message.started.visit,
             message.started.attempt,

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from actors import forks, requests
-from actors.actor import Actor
 from actors.events import WaitStarted
+from actors.mailbox import Mailbox
 from flowmgr import activity, open_engine
 from flowmgr.errors import ExecutionStateError
 from tests.support.flows import recorded, until
@@ -104,7 +104,7 @@ async def test_a_large_map_is_cancelled_while_it_opens(monkeypatch):
         return made[0]
 
     monkeypatch.setattr("flowmgr.journal.MemoryJournal", held)
-    count = 3 * Actor.MAILBOX_BOUND
+    count = 3 * Mailbox.BOUND
     each = {
         "name": "each",
         "kind": "map",
@@ -121,7 +121,7 @@ async def test_a_large_map_is_cancelled_while_it_opens(monkeypatch):
         await until(lambda: journal.held)  # that the map has begun
         journal.acknowledge_next()
         supervisor = engine._live.get(execution_id)
-        await until(lambda: len(supervisor._mailbox) > Actor.MAILBOX_BOUND)
+        await until(lambda: len(supervisor._mail or ()) > Mailbox.BOUND)
         cancelling = group.create_task(engine.cancel(execution_id))
         await anyio.wait_all_tasks_blocked()
         journal.let_go()

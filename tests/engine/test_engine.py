@@ -10,6 +10,7 @@ import pytest
 
 from actors.events import CancelRequested, ExecutionFailed, ExecutionStarted, TaskStarted
 from actors.execution import ExecutionSupervisor
+from actors.mailbox import Mailbox
 from actors.ports import Batch
 from flowmgr import Settings, activity, open_engine
 from flowmgr.errors import (
@@ -684,7 +685,7 @@ async def test_requests_to_cancel_beyond_what_a_mailbox_takes_are_refused_and_ha
         await until(lambda: gate.came == 1)
         made[0].is_holding = True
         async with anyio.create_task_group() as group:
-            for _ in range(ExecutionSupervisor.MAILBOX_BOUND + 10):
+            for _ in range(Mailbox.BOUND + 10):
                 group.start_soon(cancel, engine, execution.execution_id)
             await until(lambda: refused)
             made[0].let_go()

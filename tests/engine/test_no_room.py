@@ -53,7 +53,7 @@ class Full:
     @property
     def waiting(self):
         """The requests that wait in the mailbox of the execution."""
-        return len(self.engine._live.get(self.execution_id)._offered_mail)
+        return len(self.engine._live.get(self.execution_id)._mail or ())
 
     async def refused(self, request):
         """Make a request that is to be refused, and return what it is told."""

@@ -1,49 +1,60 @@
 """Actors, their mailboxes, and answers."""
 
+from typing import ClassVar
+
 import anyio
 import pytest
 
-from actors.actor import Actor, MailboxFullError, Reply
+from actors.actor import Reply
+from actors.events import ExecutionPaused
+from actors.mailbox import Mailbox, MailboxFullError
+from actors.recording import RecordingActor
 
 pytestmark = pytest.mark.anyio
 
 
-class Recorder(Actor):
-    """Keeps what it is sent, and may send something on."""
+class Journal:
+    """Keeps the acknowledgement that is to be given, if it is not to be given at once."""
+
+    is_prompt = True
+    acknowledge = None
+
+    def append(self, _, acknowledge):
+        if self.is_prompt:
+            acknowledge(None)
+        else:
+            self.acknowledge = acknowledge
+
+
+class Recorder(RecordingActor):
+    """Keeps what it is sent, and may send something on; records something for a lower-case one."""
 
     def __init__(self):
-        super().__init__()
+        self.journal = Journal()
+        super().__init__("execution", self.journal, None)
         self.received = []
         self.forward = {}
+        self.settled = 0
 
-    def receive(self, message):
+    def settle(self):
+        self.settled += 1
+
+    def _receive(self, message):
         self.received.append(message)
         for target, further in self.forward.pop(message, ()):
             target.send(further)
+        if message.islower():
+            self.record((ExecutionPaused(at=0.0),))
 
-
-class Hesitant(Recorder):
-    """Handles its mail only when it is ready."""
-
-    is_ready = False
-
-    def handle_mail(self):
-        if self.is_ready:
-            super().handle_mail()
-
-
-class Deaf(Actor):
-    """Leaves its mail where it is, as an actor that waits for something else does."""
-
-    def handle_mail(self):
-        pass
+    _HANDLERS: ClassVar = {str: _receive}
+    _ACTIONS: ClassVar = {}
 
 
 def test_messages_are_handled_in_the_order_of_their_arrival():
     actor = Recorder()
-    for number in range(5):
-        actor.send(number)
-    assert actor.received == [0, 1, 2, 3, 4]
+    for letter in "abcde":
+        actor.send(letter)
+    assert actor.received == list("abcde")
 
 
 def test_a_message_that_an_actor_sends_itself_is_handled_after_the_one_that_it_handles():
@@ -62,59 +73,71 @@ def test_an_actor_that_sends_to_another_is_sent_its_answer_behind_what_it_is_doi
     assert actor.received == ["question", "answer"]
 
 
-def test_mail_that_is_there_when_an_actor_raises_is_handled_with_the_next_message():
+def test_no_message_is_handled_before_what_was_decided_is_recorded():
     actor = Recorder()
-    actor.forward = {"first": [(actor, "second"), (None, "nobody")]}
-    with pytest.raises(AttributeError):
-        actor.send("first")
-    actor.send("third")
-    assert actor.received == ["first", "second", "third"]
+    actor.journal.is_prompt = False
+    actor.send("first")
+    actor.send("SECOND")
+    actor.offer("third")
+    assert (actor.received, actor.settled) == (["first"], 0)
+    actor.journal.acknowledge(None)
+    assert (actor.received, actor.settled) == (["first", "third"], 0)
+    actor.journal.acknowledge(None)
+    assert (actor.received, actor.settled) == (["first", "third", "SECOND"], 1)
+
+
+def test_an_actor_settles_when_it_has_no_mail_left():
+    actor = Recorder()
+    actor.forward = {"first": [(actor, "second")]}
+    actor.send("first")
+    assert actor.settled == 1
 
 
 def test_a_full_mailbox_refuses_what_comes_from_outside_and_keeps_what_it_has():
-    actor = Deaf()
-    for number in range(Actor.MAILBOX_BOUND):
-        actor.offer(number)
-    with pytest.raises(MailboxFullError, match="Deaf holds 1024 messages"):
-        actor.offer("one too many")
-    assert list(actor._offered_mail) == list(range(Actor.MAILBOX_BOUND))
+    actor = Recorder()
+    actor.journal.is_prompt = False
+    actor.send("first")
+    for _ in range(Mailbox.BOUND):
+        actor.offer("ANOTHER")
+    with pytest.raises(MailboxFullError, match="the mailbox holds 1024 messages"):
+        actor.offer("ONE TOO MANY")
+    actor.journal.acknowledge(None)
+    assert actor.received == ["first", *["ANOTHER"] * Mailbox.BOUND]
 
 
 def test_a_full_mailbox_takes_what_other_actors_send():
-    actor = Deaf()
-    for number in range(Actor.MAILBOX_BOUND):
-        actor.offer(number)
-    actor.send("of its own")
-    assert actor._mailbox[-1] == "of its own"
+    mailbox = Mailbox()
+    for number in range(Mailbox.BOUND):
+        mailbox.offer(number)
+    mailbox.put("of its own")
+    assert len(mailbox) == Mailbox.BOUND + 1
 
 
 def test_what_other_actors_send_takes_no_room_from_what_comes_from_outside():
-    actor = Deaf()
-    for number in range(2 * Actor.MAILBOX_BOUND):
-        actor.send(number)
-    for number in range(Actor.MAILBOX_BOUND):
-        actor.offer(number)
+    mailbox = Mailbox()
+    for number in range(2 * Mailbox.BOUND):
+        mailbox.put(number)
+    for number in range(Mailbox.BOUND):
+        mailbox.offer(number)
     with pytest.raises(MailboxFullError):
-        actor.offer("one too many")
+        mailbox.offer("one too many")
 
 
 def test_what_comes_from_outside_waits_for_one_other_message_at_most_and_delays_one_no_longer():
-    actor = Hesitant()
+    mailbox = Mailbox()
     for number in range(4):
-        actor.send(number)
+        mailbox.put(number)
     for letter in "abc":
-        actor.offer(letter)
-    actor.is_ready = True
-    actor.send(4)
-    assert actor.received == ["a", 0, "b", 1, "c", 2, 3, 4]
+        mailbox.offer(letter)
+    assert [mailbox.take() for _ in range(len(mailbox))] == ["a", 0, "b", 1, "c", 2, 3]
 
 
-def test_mail_that_was_left_is_handled_with_the_next_message():
-    actor = Hesitant()
-    actor.send(1)
-    actor.is_ready = True
-    actor.send(2)
-    assert actor.received == [1, 2]
+def test_what_is_taken_out_of_a_mailbox_leaves_the_rest_in_order():
+    mailbox = Mailbox()
+    for message in ("a", 1, "b", 2):
+        mailbox.offer(message)
+    assert mailbox.take_offered(int) == [1, 2]
+    assert [mailbox.take() for _ in range(len(mailbox))] == ["a", "b"]
 
 
 async def test_an_answer_that_is_there_is_returned_without_a_checkpoint():

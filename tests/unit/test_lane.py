@@ -14,10 +14,11 @@ pytestmark = pytest.mark.anyio
 
 
 class Hosted(HostedActor):
-    """Calls a function, which is its environment, with its message; awaits what that returns."""
+    """Calls a function with an argument, both of which are its message; awaits what it returns."""
 
     async def run(self):
-        waiting = self._environment(self._message)
+        function, argument = self._message
+        waiting = function(argument)
         if waiting is not None:
             await waiting
 
@@ -38,7 +39,7 @@ class Host:
 
     def spawn(self, *messages, function):
         for message in messages:
-            self.lane.spawn(Hosted(message, function))
+            self.lane.spawn(Hosted((function, message)))
 
 
 @pytest.fixture

@@ -79,7 +79,8 @@ def test_a_failure_that_leads_to_the_end_fails_the_execution():
 
 @given(OUTCOMES, st.integers(0, 5), st.integers(1, 5))
 def test_a_task_runs_again_until_it_has_run_as_often_as_it_may(outcome, visits, max_visits):
-    state = ExecutionState(visits={"a": 7, "b": visits} if visits else {})
+    state = ExecutionState()
+    state.visits = {"a": 7, "b": visits} if visits else {}
     (found,) = follow(plan(max_visits), state, finished(outcome), "b")
     if visits < max_visits:
         assert found == TaskStarted(at=2.0, task="b", visit=visits + 1)
