@@ -146,6 +146,7 @@ class ExecutionSupervisor(ScopeHolder):
     def _recover(self, message: RecoverExecution) -> None:
         at = self._clock.now()
         recoveries = message.quarantined_after
+        self._is_taken_up = False
         if self.state.cancellation is not None:
             since = max(0.0, at - self.state.cancellation.requested_at)
             self._cancel_requested = self._clock.monotonic() - since
@@ -267,9 +268,13 @@ class ExecutionSupervisor(ScopeHolder):
             self.record((self._stopped(run, message.how, message.error),))
 
     def _fork_opened(self, message: ForkOpened) -> None:
+        run = message.run
+        if self._is_current(run):
+            self._open_fork(message)
+        self._opened(task_path(run.scope, run.task.name), message.fork)
+
+    def _open_fork(self, message: ForkOpened) -> None:
         run, actor = message.run, message.fork
-        if not self._is_current(run):
-            return
         if self._is_stopping(run):
             self._stop_fork(run, actor)
             return  # it is being cancelled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any
 
@@ -31,12 +32,14 @@ class ForkActor(HostedActor[RunTask]):
         pending: paths of scopes that wait for a place; the supervisor's.
     """
 
-    __slots__ = ("_group", "_is_closed", "_lanes", "_limit", "pending")
+    __slots__ = ("_end", "_group", "_is_closed", "_is_left", "_lanes", "_limit", "pending")
 
     def __init__(self, message: RunTask) -> None:
         super().__init__(message)
         self._group: TaskGroup | None = None
         self._limit: anyio.CancelScope | None = None
+        self._end = math.inf  # of its time, on the event loop's clock
+        self._is_left = False  # the task group ends when the lanes that it has do
         self._lanes: dict[str, Lane] = {}
         self._is_closed = anyio.Event()
         self.pending: deque[str] = deque()
@@ -68,22 +71,38 @@ class ForkActor(HostedActor[RunTask]):
     async def _hold(self, items: msgspec.Raw) -> bool:
         """Run the scopes to their end; return whether the time was over before."""
         message, environment = self._message, self._message.environment
-        limit = seconds_left(message, environment.clock)
-        with anyio.move_on_after(limit) as self._limit:
+        left = seconds_left(message, environment.clock)
+        if left is not None:
+            self._end = anyio.current_time() + left
+        with anyio.CancelScope() as self._limit:
             async with anyio.create_task_group() as self._group:
                 environment.supervisor.send(ForkOpened(message, self, items))
-                await self._is_closed.wait()
+                try:
+                    await self._is_closed.wait()
+                finally:
+                    self._is_left = True
         return self._limit.cancel_called
+
+    def begin_time(self) -> None:
+        """Stop all scopes when the time is over, from now on; not a checkpoint.
+
+        Not before what goes on in them is on their lanes: or it would not be told.
+        """
+        if self._limit is not None:
+            self._limit.deadline = self._end
 
     @property
     def is_late(self) -> bool:
         """Whether the time is over, so that all scopes are being stopped."""
         return self._limit is not None and self._limit.cancel_called
 
-    def lane(self, path: str) -> Lane:
-        """Return the lane of a scope; it is opened if there is none."""
+    def lane(self, path: str) -> Lane | None:
+        """Return the lane of a scope; it is opened if there is none.
+
+        None if this is closed or stopped, and opens none any more.
+        """
         lane = self._lanes.get(path)
-        if lane is None:
+        if lane is None and not self._is_left:
             assert self._group is not None
             lane = self._lanes[path] = Lane()
             self._group.start_soon(self._run, path, lane, name="scope")

@@ -287,4 +287,26 @@ def scope_ends(plan: Plan, state: ExecutionState, path: str) -> Iterator[float]:
         yield scope.since + task.deadline
 
 
+def is_late(plan: Plan, state: ExecutionState, path: str, at: float) -> bool:
+    """Whether the time is over of a task that has opened the scope *path*, or one around it."""
+    while is_opened_by_a_task(path):
+        path, _, _ = split(path)
+        if any(end <= at for end in scope_ends(plan, state, path)):
+            return True
+    return False
+
+
+def flow_end(plan: Plan, state: ExecutionState) -> float | None:
+    """Return when the flow's time is over; None if it has no limit, or its end has begun."""
+    if plan.timeout is None or state.ending is not None:
+        return None
+    return state.runs_since + plan.timeout
+
+
+def is_flow_late(plan: Plan, state: ExecutionState, at: float) -> bool:
+    """Whether the flow's time is over, and its end has not begun."""
+    end = flow_end(plan, state)
+    return end is not None and end <= at
+
+
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -34,8 +34,11 @@ from actors.events import (
 )
 from actors.fork import ForkActor
 from actors.forks import (
+    flow_end,
     fork_ends,
     free_places,
+    is_flow_late,
+    is_late,
     waiting_for_a_place,
 )
 from actors.hooks import Surroundings
@@ -60,7 +63,7 @@ from actors.paths import (
     split_task,
     task_path,
 )
-from actors.plan import Construct, Map, Parallel, Plan, Signal, Wait
+from actors.plan import Construct, Plan, Signal, Wait
 from actors.recording import RecordingActor
 from actors.router import ROUTER
 from actors.state import ExecutionState, Fork, ScopeState
@@ -97,6 +100,7 @@ class ScopeHolder(RecordingActor):
         "_is_end_stopped",
         "_is_grace_over",
         "_is_retired",
+        "_is_taken_up",
         "_lane",
         "_offered",
         "_plan",
@@ -142,6 +146,7 @@ class ScopeHolder(RecordingActor):
         self._is_end_stopped = False  # of an execution that was being cancelled
         self._is_grace_over = False  # a `finally` that begins later has one of its own
         self._is_retired = False
+        self._is_taken_up = True  # False while what goes on after a recovery is not on its lanes
 
     @property
     def _supervisor(self) -> ExecutionSupervisor:
@@ -187,7 +192,9 @@ class ScopeHolder(RecordingActor):
 
     def _is_time_over(self, path: str) -> bool:
         """Whether the time of the flow, or of a task around the scope, is over: it is stopping."""
-        if self._time is not None and self._time.cancel_called and self.state.ending is None:
+        if self._is_flow_over():
+            return True
+        if not self._is_taken_up and is_late(self._plan, self.state, path, self._clock.now()):
             return True
         while is_opened_by_a_task(path):
             actor = self._forks.get(opener(path))
@@ -196,13 +203,25 @@ class ScopeHolder(RecordingActor):
             path = split(path)[0]
         return False
 
+    def _is_flow_over(self) -> bool:
+        plan, state = self._plan, self.state
+        if plan.timeout is None or state.ending is not None:
+            return False
+        if self._time is None or not self._is_taken_up:  # nothing is stopped yet
+            return is_flow_late(plan, state, self._clock.now())
+        return self._time.cancel_called
+
     def never_began(self) -> None:
         """Stop: the start could not be recorded."""
         self.stop()
 
     def journal_failed(self, error: Exception) -> None:
-        """Stop the engine: without a journal no promise can be kept."""
-        self._hooks.journal_failed(error)
+        """Stop the engine: without a journal no promise can be kept.
+
+        When it closes, and nothing runs any more, none depends on what is not recorded.
+        """
+        if self.hosts or not self._hooks.is_closing:
+            self._hooks.journal_failed(error)
 
     # When nothing runs.
 
@@ -260,7 +279,7 @@ class ScopeHolder(RecordingActor):
         """Return when something has to happen at the latest; None if never."""
         state = self.state
         dues: list[float | None] = [] if self._waits is None else [self._waits.next_due(state)]
-        dues.append(self._time_end())
+        dues.append(flow_end(self._plan, state))
         dues += fork_ends(self._plan, state)
         return min((due for due in dues if due is not None), default=None)
 
@@ -272,26 +291,27 @@ class ScopeHolder(RecordingActor):
             self._set_timer(self._waits)
 
     def _set_deadline(self) -> None:
-        """Have the tasks stopped when the flow's time is over, up to where its end begins."""
-        state, end = self.state, self._time_end()
+        """Have the tasks stopped when the flow's time is over, up to where its end begins.
+
+        Not before all that goes on after a recovery is on its lane: or it would not be told.
+        """
+        state = self.state
+        end = flow_end(self._plan, state)
         if self._time is None:
             return
-        if end is None or state.has_ended:
+        if end is None or state.has_ended or not self._is_taken_up:
             self._time.deadline = math.inf
         else:
             left = max(0.0, end - self._clock.now()) if state.seq else self._plan.timeout or 0.0
             self._time.deadline = self._clock.monotonic() + self._time_offset + left
 
-    def _time_end(self) -> float | None:
-        """Return when the flow's time is over; None if it has no limit, or its end has begun."""
-        if self._plan.timeout is None or self.state.ending is not None:
-            return None
-        return self.state.runs_since + self._plan.timeout
-
     # Acting on what is recorded: tasks.
 
     def _run_task(self, event: TaskStarted, *, goes_on: bool = False) -> None:
         """Run an attempt; one that goes on also if it is stopped first: it has to pass that on."""
+        may_be_late = event.scope or self._plan.timeout is not None
+        if may_be_late and not goes_on and self._is_time_over(event.scope):
+            return  # it was over before the start was recorded
         lane = self._lane_of(event.scope) if event.scope else self._lane
         if lane is None or self._environment is None:
             return
@@ -438,9 +458,12 @@ class ScopeHolder(RecordingActor):
 
     def take_up(self, _: TakeUp) -> None:
         """Run what the state says is running, and have go on what is idle."""
+        if not self.state.has_ended and self.state.status != "quarantined":
+            self._take_up_scopes()
+        self._have_time_pass()
+
+    def _take_up_scopes(self) -> None:
         state = self.state
-        if state.has_ended or state.status == "quarantined":
-            return
         self._listen()
         if state.status == "cancelling" and state.ending is not None:
             self._is_grace_over = FINALLY not in state.scopes
@@ -456,8 +479,23 @@ class ScopeHolder(RecordingActor):
             self.stop()
             self._hooks.execution_cancelling(self._supervisor)
 
+    def _opened(self, path: str, actor: ForkActor) -> None:
+        """Note that what goes on in a task is on its lanes."""
+        self._unopened.discard(path)
+        if self._is_taken_up:
+            actor.begin_time()
+        else:
+            self._have_time_pass()
+
+    def _have_time_pass(self) -> None:
+        """Have tasks stopped when their time is over, if all that goes on is on its lane."""
+        if not self._unopened:
+            self._is_taken_up = True
+            self._set_deadline()
+            for actor in self._forks.values():
+                actor.begin_time()
+
     def _take_up_fork(self, run: RunTask, actor: ForkActor, fork: Fork) -> None:
-        self._unopened.discard(task_path(run.scope, run.task.name))
         for path, scope in fork.scopes.items():
             self._run_again(path, scope, is_host_new=False)
         self._fill(run.scope, actor, fork)
@@ -476,7 +514,8 @@ class ScopeHolder(RecordingActor):
             return
         for started in scope.running.values():
             task = task_of(self._plan, self.state, path, started.task)
-            if isinstance(task.construct, Parallel | Map):
+            fork = scope.fork
+            if fork is not None and (fork.task, fork.attempt) == (task.name, started.attempt):
                 self._unopened.add(task_path(path, task.name))
             if task.construct is not None or task.goes_on:
                 self._run_task(started, goes_on=True)

@@ -17,9 +17,8 @@ from actors.events import (
     TaskStopped,
 )
 from actors.expressions import ExpressionError, Values
-from actors.forks import is_being_stopped, scope_ends
+from actors.forks import is_being_stopped, is_flow_late, is_late
 from actors.outcome import ErrorInfo, Outcome
-from actors.paths import is_opened_by_a_task, split
 from actors.plan import Plan, PlannedTask
 from actors.routing import UNCONDITIONAL_END, decide
 from actors.state import ExecutionState
@@ -72,24 +71,14 @@ def given_up(plan: Plan, state: ExecutionState, at: float) -> Iterator[TaskStart
     The server has ended before they were told, or before the time of what is around them was over,
     which it is at the time *at*.
     """
-    end = None if plan.timeout is None else state.runs_since + plan.timeout
-    is_late = state.ending is None and end is not None and end <= at
-    is_over = is_late or (state.status == "cancelling" and state.ending is None)
+    is_cancelled = state.status == "cancelling" and state.ending is None
+    is_over = is_cancelled or is_flow_late(plan, state, at)
     for path, scope in state.all_scopes():
         for started in scope.running.values():
             if task_of(plan, state, path, started.task).goes_on and (
-                is_over or is_being_stopped(state, path) or _is_late(plan, state, path, at)
+                is_over or is_being_stopped(state, path) or is_late(plan, state, path, at)
             ):
                 yield started
-
-
-def _is_late(plan: Plan, state: ExecutionState, path: str, at: float) -> bool:
-    """Whether the time is over of a task that has opened the scope *path*, or one around it."""
-    while is_opened_by_a_task(path):
-        path, _, _ = split(path)
-        if any(end <= at for end in scope_ends(plan, state, path)):
-            return True
-    return False
 
 
 def _interrupted(plan: Plan, state: ExecutionState, at: float, *, may_start: bool) -> Events:
