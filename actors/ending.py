@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.bodies import compensation_of
+from actors.bodies import compensation_of, task_of
 from actors.events import (
     EndingStarted,
     Event,
@@ -20,7 +20,7 @@ from actors.expressions import ExpressionError, Values
 from actors.forks import open_scope
 from actors.outcome import NULL, ErrorInfo, StopKind
 from actors.paths import COMPENSATION, FINALLY
-from actors.plan import Plan
+from actors.plan import Map, Parallel, Plan
 from actors.state import ExecutionState
 from actors.values import ValueRefusedError, encode_value
 
@@ -118,28 +118,41 @@ def _next_compensation(plan: Plan, state: ExecutionState, at: float) -> Events:
 
 
 def stop_all(
-    state: ExecutionState, how: StopKind, at: float, seconds: float = 0.0
+    plan: Plan, state: ExecutionState, how: StopKind, at: float, seconds: float = 0.0
 ) -> tuple[TaskStopped, ...]:
     """Return what is to be recorded of all attempts that run or wait; inner ones come first.
 
+    A task that only waits, or that has opened scopes in which no other ones are left, has no code
+    that could end in any other way than by being stopped.
+
     Args:
+        plan: what the execution runs.
         state: how the execution stands.
-        how: how they ended.
+        how: how those ended that run code.
         at: the time: seconds since 1970-01-01 UTC.
         seconds: how long after the request to cancel that was.
     """
-    return tuple(
-        TaskStopped(
-            at=at,
-            scope=path,
-            task=started.task,
-            attempt=started.attempt,
-            how=how,
-            seconds=seconds,
-        )
-        for path, scope in reversed(list(state.all_scopes()))
-        for started in scope.running.values()
-    )
+    stopped: list[TaskStopped] = []
+    with_code: set[str] = set()  # scopes
+    for path, scope in reversed(list(state.all_scopes())):
+        for started in scope.running.values():
+            construct = task_of(plan, state, path, started.task).construct
+            if isinstance(construct, Parallel | Map):
+                has_code = scope.fork is not None and not with_code.isdisjoint(scope.fork.scopes)
+            else:
+                has_code = construct is None
+            if has_code:
+                with_code.add(path)
+            ended = TaskStopped(
+                at=at,
+                scope=path,
+                task=started.task,
+                attempt=started.attempt,
+                how=how if has_code else "stopped",
+                seconds=seconds,
+            )
+            stopped.append(ended)
+    return tuple(stopped)
 
 
 def execution_values(plan: Plan, execution_id: str) -> dict[str, object]:

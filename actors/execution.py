@@ -368,7 +368,9 @@ class ExecutionSupervisor(ScopeHolder):
         at = self._clock.now()
         error = ErrorInfo("TimedOut", f"the flow took longer than {self._plan.timeout} s (timeout)")
         ending = EndingStarted(at=at, status="failed", error=error, task=state.current_task)
-        self.record((*stop_all(state, "stopped", at), *conclude(self._plan, state, ending)))
+        self.record(
+            (*stop_all(self._plan, state, "stopped", at), *conclude(self._plan, state, ending))
+        )
 
     def _grace_ended(self, _: GraceEnded) -> None:
         state = self.state
@@ -429,7 +431,7 @@ class ExecutionSupervisor(ScopeHolder):
         else:
             ended = conclude_cut(self._plan, state, at)
         self._is_end_stopped = False
-        self.record((*stop_all(state, how, at, seconds), *ended))
+        self.record((*stop_all(self._plan, state, how, at, seconds), *ended))
 
     def _record_stray_cancellation(self) -> None:
         message = (

@@ -523,9 +523,11 @@ class ScopeHolder(RecordingActor):
                 self._run_task(started)
 
     def _listen(self) -> None:
-        """Note what is waited for."""
+        """Note what is waited for, and give it the signals that are there already."""
         self._waits = Waits()
         self._waits.add_all(self.state)
+        for name in list(self.state.signals):
+            self._offer_signal(name)
         self._set_timer(self._waits)
 
     def _set_timer(self, waits: Waits) -> None:

@@ -32,6 +32,13 @@ INTERRUPTED = ErrorInfo(
 )
 """The error of a task that was interrupted and is not to be run again."""
 
+GIVEN_UP = ErrorInfo(
+    "Interrupted",
+    "the server ended while the task was running, again and again, so it is given up",
+    retryable=False,
+)
+"""The error of a task at whose side the server has ended too often."""
+
 
 def recover(plan: Plan, state: ExecutionState, at: float) -> Events:
     """Return how an execution goes on that is as *state* says, and of which nothing runs.
@@ -50,7 +57,10 @@ def recover(plan: Plan, state: ExecutionState, at: float) -> Events:
 
 
 def quarantine(plan: Plan, state: ExecutionState, recoveries: int, at: float) -> Events:
-    """Return what is to be recorded of an execution that is not recovered once more.
+    """Return what is to be recorded of an execution that is not recovered once more as it is.
+
+    It is quarantined, until somebody resumes it. If it is being cancelled, what runs of its end has
+    failed, and the rest of that follows.
 
     Args:
         plan: what it runs.
@@ -58,9 +68,12 @@ def quarantine(plan: Plan, state: ExecutionState, recoveries: int, at: float) ->
         recoveries: how often it was recovered without having come any further.
         at: the time: seconds since 1970-01-01 UTC.
     """
-    if state.status == "cancelling":
+    if state.status == "cancelling" and state.ending is None:
         # It runs nothing any more, and so does no harm; nor does it do anything else.
-        return (*_stopped(state, at), ExecutionCancelled(at=at))
+        return (*_stopped(plan, state, at), ExecutionCancelled(at=at))
+    if state.status == "cancelling":
+        # Nobody could resume it, and what else belongs to its end is not to be left out.
+        return _interrupted(plan, state, at, may_start=False, is_given_up=True)
     events = _interrupted(plan, state, at, may_start=False)
     return (*events, ExecutionQuarantined(at=at, recoveries=recoveries))
 
@@ -81,13 +94,17 @@ def given_up(plan: Plan, state: ExecutionState, at: float) -> Iterator[TaskStart
                 yield started
 
 
-def _interrupted(plan: Plan, state: ExecutionState, at: float, *, may_start: bool) -> Events:
+def _interrupted(
+    plan: Plan, state: ExecutionState, at: float, *, may_start: bool, is_given_up: bool = False
+) -> Events:
     events: list[Event] = []
     for path, scope in state.all_scopes():
         for started in scope.running.values():
             task = task_of(plan, state, path, started.task)
             if _has_code(task):
-                events += _interrupted_attempt(plan, state, started, at, may_start=may_start)
+                events += _interrupted_attempt(
+                    plan, state, started, at, may_start=may_start, is_given_up=is_given_up
+                )
     return tuple(events)
 
 
@@ -97,7 +114,13 @@ def _has_code(task: PlannedTask) -> bool:
 
 
 def _interrupted_attempt(
-    plan: Plan, state: ExecutionState, started: TaskStarted, at: float, *, may_start: bool
+    plan: Plan,
+    state: ExecutionState,
+    started: TaskStarted,
+    at: float,
+    *,
+    may_start: bool,
+    is_given_up: bool,
 ) -> Events:
     name, visit, attempt, path = started.task, started.visit, started.attempt, started.scope
     if is_being_stopped(state, path):
@@ -107,8 +130,9 @@ def _interrupted_attempt(
         return (stopped,)
     interrupted = AttemptInterrupted(at=at, scope=path, task=name, visit=visit, attempt=attempt)
     task = task_of(plan, state, path, name)
-    if task.at_most_once:
-        return (interrupted, _failed(plan, state, task, started, at))
+    if is_given_up or task.at_most_once:
+        error = GIVEN_UP if is_given_up else INTERRUPTED
+        return (interrupted, _failed(plan, state, started, error, at))
     if not may_start:
         return (interrupted,)
     again = TaskStarted(at=at, scope=path, task=name, visit=visit, attempt=attempt + 1)
@@ -116,9 +140,10 @@ def _interrupted_attempt(
 
 
 def _failed(
-    plan: Plan, state: ExecutionState, task: PlannedTask, started: TaskStarted, at: float
+    plan: Plan, state: ExecutionState, started: TaskStarted, error: ErrorInfo, at: float
 ) -> TaskFinished:
-    outcome = Outcome("failure", 0.0, error=INTERRUPTED)
+    task = task_of(plan, state, started.scope, started.task)
+    outcome = Outcome("failure", 0.0, error=error)
     before = state.scope(started.scope).context
     context = before.behind(started.task, outcome.data, is_merged=False)
     about = {"name": task.name, "visit": started.visit, "attempt": started.attempt}
@@ -149,11 +174,13 @@ def _cancelled(plan: Plan, state: ExecutionState, at: float) -> Events:
             for started in scope.running.values()
             if _has_code(task_of(plan, state, path, started.task))
         }
-        return tuple(each for each in _stopped(state, at) if (each.scope, each.task) in killed)
+        return tuple(
+            each for each in _stopped(plan, state, at) if (each.scope, each.task) in killed
+        )
     ending = EndingStarted(at=at, status="cancelled")
-    return (*_stopped(state, at), *conclude(plan, state, ending))
+    return (*_stopped(plan, state, at), *conclude(plan, state, ending))
 
 
-def _stopped(state: ExecutionState, at: float) -> tuple[TaskStopped, ...]:
+def _stopped(plan: Plan, state: ExecutionState, at: float) -> tuple[TaskStopped, ...]:
     requested = at if state.cancellation is None else state.cancellation.requested_at
-    return stop_all(state, "killed", at, max(0.0, at - requested))
+    return stop_all(plan, state, "killed", at, max(0.0, at - requested))

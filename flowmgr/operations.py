@@ -413,13 +413,14 @@ class Operations:
                 state = fold(events)
                 if state.has_ended:
                     return view(execution_id, state)
-                if isinstance(events[-1], ExecutionParked):
+                is_recovered = self._recovery.progress.is_over  # which knows what is to be run
+                if isinstance(events[-1], ExecutionParked) or not is_recovered:
                     supervisor = await watch.taken_up()
-                    if supervisor is None:
-                        raise _stopped(execution_id)
-            if supervisor is None:
-                with self._live.asking(execution_id):  # or it would stay, if it has ended since
-                    supervisor = await self._supervisor(execution_id)
+                    if supervisor is not None or self._live.is_accepting:
+                        continue
+                    raise _stopped(execution_id)
+            with self._live.asking(execution_id):  # or it would stay, if it has ended since
+                supervisor = await self._supervisor(execution_id)
 
     async def _is_parked(self, execution_id: str) -> bool:
         summary = await self._store.get_execution(execution_id)
@@ -430,7 +431,7 @@ class Operations:
         with self._live.watches.watch(execution_id) as watch:
             if self._live.get(execution_id) is not None or not await self._is_parked(execution_id):
                 return True
-            return await watch.taken_up() is not None
+            return await watch.taken_up() is not None or self._live.is_accepting
 
 
 def _stopped(execution_id: str) -> EngineClosedError:

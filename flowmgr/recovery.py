@@ -138,6 +138,7 @@ class Recovery:
             else:
                 break
         self.progress.is_over = True
+        self._live.watches.look_again()
 
     async def _recover(self, unfinished: Sequence[Unfinished]) -> None:
         progress = self.progress
@@ -150,12 +151,14 @@ class Recovery:
         for first in range(0, len(together), CHUNK):
             await self._bring_back(together[first : first + CHUNK])
         for each in killers:
+            goes_on = each.status == "cancelling"
             logger.error(
-                "execution %s is quarantined: the engine has ended %d times while it ran",
+                "execution %s is %s: the engine has ended %d times while it ran",
                 each.execution_id,
+                "cancelled without what ran last of its end" if goes_on else "quarantined",
                 _kills(each),
             )
-            await self._bring_back([each.execution_id], quarantined_after=each.recoveries)
+            await self._bring_back([each.execution_id], each)
         for execution_id in alone:
             await self._bring_back_alone(execution_id)
 
@@ -189,10 +192,10 @@ class Recovery:
         await self._store.forgive([execution_id])
 
     async def _bring_back(
-        self, execution_ids: Iterable[str], quarantined_after: int | None = None
+        self, execution_ids: Iterable[str], killer: Unfinished | None = None
     ) -> None:
         wanted = [each for each in execution_ids if self._is_left(each)]
-        replies = await self.take_up(wanted, quarantined_after)
+        replies = await self.take_up(wanted, None if killer is None else killer.recoveries)
         await self._bring_back_parents()
         for reply in replies:
             try:
@@ -201,7 +204,7 @@ class Recovery:
                 raise
             except Exception:
                 logger.exception("a bug in flowmgr ended an execution that was to be recovered")
-            if quarantined_after is None:
+            if killer is None or killer.status == "cancelling":
                 self.progress.recovered += 1
             else:
                 self.progress.quarantined += 1

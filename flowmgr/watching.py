@@ -36,6 +36,10 @@ class Watches:
     def close(self) -> None:
         """Tell all who watch, and will ever, that nothing is taken up any more."""
         self.is_closed = True
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Have all who watch look again whether it is that what they wait for."""
         for watches in self._watched.values():
             for watch in watches:
                 watch.give(None)
@@ -72,7 +76,7 @@ class Watch:
             del self._watched[self._execution_id]
 
     def give(self, supervisor: ExecutionSupervisor | None) -> None:
-        """Say that the execution was taken up, or, with None, that it will not be any more."""
+        """Say that the execution was taken up, or, with None, that there is no use in waiting."""
         self._supervisor = supervisor or self._supervisor
         self._event.set()
 
@@ -82,7 +86,8 @@ class Watch:
         A checkpoint; cancelling it has no effect on the execution.
 
         Returns:
-            Its supervisor, which may have come to its end by now; None if the engine is closing.
+            Its supervisor, which may have come to its end by now; None if the engine is closing, or
+            if it is to be looked again how the execution stands.
         """
         await self._event.wait()
         return self._supervisor

@@ -101,13 +101,17 @@ class ExecutionErrorResource(msgspec.Struct, frozen=True):
 
 
 class StoppedTaskResource(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line of a receipt; `seconds` from the request to cancel until the task had ended."""
+    """A line of a receipt; `seconds` from the request to cancel until the task had ended.
+
+    `scope` is the path of the scope that the task is in, if that is not the execution's own.
+    """
 
     task: str
     attempt: int
     how: StopKind
     seconds: float
     error: ErrorResource | None = None
+    scope: str = ""
 
 
 class CancellationResource(msgspec.Struct, frozen=True):
@@ -269,7 +273,7 @@ def _cancellation_resource(cancellation: Cancellation | None) -> CancellationRes
         return None
     tasks = [
         StoppedTaskResource(
-            line.task, line.attempt, line.how, line.seconds, error_resource(line.error)
+            line.task, line.attempt, line.how, line.seconds, error_resource(line.error), line.scope
         )
         for line in cancellation.tasks
     ]

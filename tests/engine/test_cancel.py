@@ -187,6 +187,36 @@ async def test_a_clean_up_that_exceeds_the_grace_is_named_and_counted_until_it_e
         await assert_nothing_is_left(engine, tasks)
 
 
+async def test_of_a_cancelled_execution_only_what_runs_code_that_does_not_stop_is_abandoned():
+    came, going_on = anyio.Event(), anyio.Event()
+
+    @activity("stubborn")
+    async def ignore(context):
+        with anyio.CancelScope(shield=True):
+            came.set()
+            await going_on.wait()
+
+    def fan(name, **branches):
+        bodies = {each: {"start_task": each, "tasks": [task]} for each, task in branches.items()}
+        return {"name": name, "kind": "parallel", "branches": bodies}
+
+    signal = {"name": "signal", "kind": "signal"}
+    wait = {"name": "wait", "kind": "wait", "seconds": 1000}
+    inner = fan("inner", signal=signal, wait=wait)
+    outer = fan("outer", stubborn={"name": "stubborn"}, signal=signal, wait=wait, inner=inner)
+    flow = chain("outer", tasks=[outer])
+    async with open_engine(Settings(grace=0), activities=[ignore]) as engine:
+        execution = await engine.start(flow)
+        await came.wait()
+        found = await engine.cancel(execution.execution_id, wait=WAIT)
+        receipt = {(line.scope, line.task): line.how for line in receipt_of(found)}
+        going_on.set()
+    abandoned = [line for line, how in receipt.items() if how == "abandoned"]
+    assert (found.status, len(receipt)) == ("cancelled", 7)
+    assert sorted(abandoned) == [("", "outer"), ("/outer/stubborn", "stubborn")]
+    assert set(receipt.values()) == {"abandoned", "stopped"}
+
+
 @in_virtual_time
 async def test_every_execution_has_the_whole_grace():
     gate = Gate()

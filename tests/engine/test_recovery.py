@@ -12,13 +12,17 @@ from actors.events import (
     CancelRequested,
     ExecutionCancelled,
     ExecutionCompleted,
+    ExecutionPaused,
     ExecutionQuarantined,
     ExecutionStarted,
+    SignalReceived,
     TaskFinished,
     TaskStarted,
     TaskStopped,
+    WaitStarted,
 )
 from actors.ports import Batch
+from actors.recovery import GIVEN_UP
 from flowmgr import activity
 from flowmgr.errors import ExecutionStateError
 from flowmgr.journal.store import ExecutionQuery
@@ -170,6 +174,35 @@ async def test_what_was_being_cancelled_is_cancelled(reopened):
     assert isinstance(line, TaskStopped)
     assert (line.task, line.how, line.seconds > 0) == ("a", "killed", True)
     assert (found.cancellation.by, found.cancellation.reason) == ("ada", "enough")
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+@pytest.mark.parametrize("due", [None, 2.0])
+async def test_a_signal_that_was_received_but_not_taken_is_taken_after_a_restart(
+    reopened, due, is_paused
+):
+    definition = chain(
+        "go",
+        tasks=[{"name": "go", "kind": "signal", "timeout": 1.0}, {"name": "a"}],
+        conditions=[{"name": "then", "source_task": "go", "target_task_success": "a"}],
+    )
+    after = Steps()
+    journal = Recorded(
+        ExecutionStarted(at=1.0, flow_id="x", flow_version=0, start_task="go", context=EMPTY),
+        TaskStarted(at=1.0, task="go"),
+        WaitStarted(at=1.0, task="go", visit=1, attempt=1, due=due, signal="go"),
+        *([ExecutionPaused(at=1.2)] if is_paused else []),
+        SignalReceived(at=1.5, name="go", value=msgspec.Raw(b"7")),
+        definition=definition,
+    )
+    async with reopened.open(*after.all("a")) as engine:
+        await journal.append_to(engine)
+    async with reopened.open(*after.all("a")) as engine:
+        await recovered(engine)
+        if is_paused:
+            await engine.resume(journal.execution_id)
+        found = await engine.wait(journal.execution_id, timeout=PATIENCE)
+    assert (found.status, found.context["go_result"], after.ran) == ("completed", 7, ["a"])
 
 
 async def test_a_paused_execution_stays_paused_and_is_no_task_until_it_is_resumed(reopened):
@@ -327,6 +360,100 @@ async def test_what_has_ended_the_engine_five_times_is_quarantined_until_it_is_r
         assert [each.execution_id for each in listed] == [execution_id]
         await engine.resume(execution_id)
         assert (await engine.wait(execution_id, timeout=PATIENCE)).status == "completed"
+
+
+async def quarantined(durable, steps, flow):
+    """Start an execution of *flow* and end the engine until it is quarantined; return its id."""
+    execution_id = await killed(durable, steps, flow)
+    for _ in range(MAX_KILLS):
+        await killed(durable, steps)
+    return execution_id
+
+
+async def test_what_is_resumed_from_quarantine_may_end_the_engine_as_often_again(durable):
+    steps = Steps(waits_in="kill")
+    execution_id = await quarantined(durable, steps, chain("kill"))
+    for number in range(MAX_KILLS + 1):
+        waiting = steps.waiting
+        async with durable.open(*steps.all("kill")) as engine:
+            if number in {0, MAX_KILLS}:
+                await recovered(engine)
+                assert (await engine.get(execution_id)).status == "quarantined"
+            if number == 0:
+                await engine.resume(execution_id)
+            if number < MAX_KILLS:
+                await until(lambda: steps.waiting > waiting)  # noqa: B023 - it is called at once
+
+
+async def test_who_waits_for_what_ends_the_engine_does_not_keep_it_from_being_quarantined(durable):
+    steps = Steps(waits_in="kill")
+    execution_id = await killed(durable, steps, chain("kill"))
+    for _ in range(MAX_KILLS):
+        waiting = steps.waiting
+        async with durable.open(*steps.all("kill")) as engine, anyio.create_task_group() as group:
+            group.start_soon(engine.wait, execution_id)
+            await until(lambda: steps.waiting > waiting or engine.recovery.quarantined)  # noqa: B023
+            group.cancel_scope.cancel()
+    async with durable.open() as engine:
+        assert (await engine.get(execution_id)).status == "quarantined"
+    assert steps.waiting == MAX_KILLS
+
+
+def undoing(*names):
+    """A flow with a compensation for each of these tasks, of which the last one is last to run."""
+    document = chain(*names, "long")
+    for name, task in zip(names, document["tasks"], strict=False):
+        task["compensate"] = {"activity": f"undo-{name}"}
+    return document | {"finally": {"start_task": "tidy", "tasks": [{"name": "tidy"}]}}
+
+
+async def cancelled_while(durable, steps, activities, execution_id):
+    """Cancel an execution, and end the engine when its compensation runs."""
+    others = [name for name in activities if name != "long"]
+    async with durable.open(*steps.all(*others), Steps("long").make("long")) as engine:
+        await recovered(engine)
+        await engine.cancel(execution_id)
+        await until(lambda: steps.waiting)
+
+
+async def test_what_is_cancelled_in_quarantine_is_undone_and_tidied_up_though_the_engine_ends(
+    durable,
+):
+    activities = ["a", "long", "undo-a", "tidy"]
+    steps, cancelling, after = Steps("long"), Steps("undo-a"), Steps()
+    execution_id = None
+    for _ in range(MAX_KILLS + 1):
+        waiting = steps.waiting
+        async with durable.open(*steps.all(*activities)) as engine:
+            if execution_id is None:
+                execution_id = (await engine.start(undoing("a"))).execution_id
+            await until(lambda: steps.waiting > waiting or engine.recovery.quarantined)  # noqa: B023
+    await cancelled_while(durable, cancelling, activities, execution_id)
+    async with durable.open(*after.all(*activities)) as engine:
+        found = await engine.wait(execution_id, timeout=PATIENCE)
+    assert (found.status, after.ran) == ("cancelled", ["undo-a", "tidy"])
+
+
+async def test_a_compensation_that_ends_the_engine_again_and_again_is_given_up_and_the_rest_runs(
+    durable,
+):
+    activities = ["a", "b", "long", "undo-a", "undo-b", "tidy"]
+    before, steps = Steps("long"), Steps("undo-b")
+    async with durable.open(*before.all(*activities)) as engine:
+        execution_id = (await engine.start(undoing("a", "b"))).execution_id
+        await until(lambda: before.waiting)
+    await cancelled_while(durable, steps, activities, execution_id)
+    for _ in range(MAX_KILLS - 1):
+        waiting = steps.waiting
+        async with durable.open(*steps.all(*activities)) as engine:
+            await until(lambda: steps.waiting > waiting)  # noqa: B023 - it is called at once
+    async with durable.open(*steps.all(*activities)) as engine:
+        found = await engine.wait(execution_id, timeout=PATIENCE)
+        events = await recorded(engine, execution_id)
+        assert (engine.recovery.recovered, engine.recovery.quarantined) == (1, 0)
+    assert (found.status, steps.ran) == ("cancelled", ["undo-b"] * MAX_KILLS + ["undo-a", "tidy"])
+    failed = [e for e in events if isinstance(e, TaskFinished) and e.outcome.error is not None]
+    assert [(each.scope, each.outcome.error) for each in failed] == [("~compensate", GIVEN_UP)]
 
 
 async def test_an_engine_that_is_closed_in_order_blames_no_execution(durable):

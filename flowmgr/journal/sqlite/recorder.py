@@ -9,7 +9,14 @@ from typing import Final
 
 import msgspec
 
-from actors.events import TERMINAL, TaskFinished
+from actors.events import (
+    TERMINAL,
+    CancelRequested,
+    ExecutionResumed,
+    ExecutionRetried,
+    TaskFinished,
+    TaskSkipped,
+)
 from actors.ports import Batch, KeyTakenError, NotRecordedError, StartKey
 from flowmgr.errors import ExecutionDamagedError, InternalError, JournalError
 from flowmgr.journal.sqlite import repair
@@ -27,6 +34,14 @@ from flowmgr.journal.store import ExecutionSummary, summarise
 
 logger = logging.getLogger(__name__)
 
+_FURTHER: Final = (
+    TaskFinished,
+    TaskSkipped,
+    CancelRequested,
+    ExecutionResumed,
+    ExecutionRetried,
+)
+"""Events behind which other code runs than before, which is not to blame for what that has done."""
 
 PAGE: Final = 4096
 """Bytes of a page of the database."""
@@ -319,7 +334,7 @@ def _comes_further(before: ExecutionSummary, after: ExecutionSummary, batch: Bat
     """Whether a batch shows that what the execution was recovered for has not ended the engine."""
     if before.is_parked or after.is_parked:
         return True
-    return any(type(event) is TaskFinished for event in batch.events)
+    return any(isinstance(event, _FURTHER) for event in batch.events)
 
 
 def _does_not_continue(batch: Batch, next_seq: int) -> InternalError:
