@@ -19,7 +19,6 @@ from actors.events import (
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionParked,
-    ExecutionQuarantined,
     ExecutionResumed,
     ExecutionRetried,
     ForkResumed,
@@ -285,7 +284,9 @@ class ScopeHolder(RecordingActor):
 
     def wake_up(self, _: WakeUp) -> None:
         """Have everything go on whose waiting is over."""
-        if self._waits is not None:
+        if self.state.status == "quarantined":
+            self._put_away()
+        elif self._waits is not None:
             for due, scope in self._waits.take_due(self.state, self._clock.now()):
                 self.send(ScopeDue(scope, due))
             self._set_timer(self._waits)
@@ -420,6 +421,9 @@ class ScopeHolder(RecordingActor):
     # Acting on what is recorded: the execution.
 
     def _resumed(self, _: ExecutionResumed) -> None:
+        if self._was_quarantined:
+            self.take_up(TakeUp())
+            return
         self._listen()
         self.wake_up(WakeUp())
         self.send(GoOn(ROOT))
@@ -443,12 +447,11 @@ class ScopeHolder(RecordingActor):
 
     def _stop(self, _: CancelRequested) -> None:
         self._cancel_requested = self._clock.monotonic()
+        if self._was_quarantined:  # its sub-flows are to be told
+            self.take_up(TakeUp())
         if self.state.ending is None:
             self.stop()
         self._hooks.execution_cancelling(self._supervisor)
-
-    def _quarantine(self, _: Event) -> None:
-        self.stop()  # it is to cost nothing until somebody resumes it
 
     def _end(self, _: Event) -> None:
         self._lane.close()
@@ -457,10 +460,26 @@ class ScopeHolder(RecordingActor):
     # Taking up what the journal has.
 
     def take_up(self, _: TakeUp) -> None:
-        """Run what the state says is running, and have go on what is idle."""
-        if not self.state.has_ended and self.state.status != "quarantined":
+        """Run what the state says is running, and have go on what is idle.
+
+        Not before it is resumed or cancelled, if it is in quarantine.
+        """
+        if self.state.status == "quarantined":
+            self._put_away()
+            return
+        if not self.state.has_ended:
             self._take_up_scopes()
         self._have_time_pass()
+
+    def _put_away(self) -> None:
+        """Have the execution cost nothing until somebody asks something of it."""
+        if not self._hooks.is_wanted(self._supervisor):
+            self._hooks.execution_parked(self._supervisor, None)
+
+    @property
+    def _was_quarantined(self) -> bool:
+        """Whether nothing of the execution is taken up yet, because it was in quarantine."""
+        return not self._is_taken_up and not self._unopened
 
     def _take_up_scopes(self) -> None:
         state = self.state
@@ -549,7 +568,6 @@ class ScopeHolder(RecordingActor):
         ExecutionRetried: _reopened,
         TaskSkipped: _reopened,
         ExecutionParked: _parked,
-        ExecutionQuarantined: _quarantine,
         CancelRequested: _stop,
         EndingStarted: _ending_started,
         ExecutionCompleted: _end,

@@ -43,7 +43,7 @@ class SupervisorHooks:
         """
 
     def execution_parked(self, supervisor: ExecutionSupervisor, due: float | None) -> None:
-        """`ExecutionParked` is recorded: nothing of the execution runs, and all of it waits.
+        """It is recorded that nothing of the execution runs: all of it waits, or is in quarantine.
 
         The supervisor is retired and forgotten. When *due* has come, or somebody asks something of
         the execution, it is taken up again from the journal, by another supervisor.

@@ -413,8 +413,9 @@ class Operations:
                 state = fold(events)
                 if state.has_ended:
                     return view(execution_id, state)
-                is_recovered = self._recovery.progress.is_over  # which knows what is to be run
-                if isinstance(events[-1], ExecutionParked) or not is_recovered:
+                is_put_away = isinstance(events[-1], ExecutionParked) or state.status == "quarantined"
+                # Before the recovery is over, it is for it to say what is to be run.
+                if is_put_away or not self._recovery.progress.is_over:
                     supervisor = await watch.taken_up()
                     if supervisor is not None or self._live.is_accepting:
                         continue
