@@ -269,15 +269,9 @@ class ExecutionSupervisor(ScopeHolder):
 
     def _fork_opened(self, message: ForkOpened) -> None:
         run = message.run
-        if self._is_current(run):
-            self._open_fork(message)
-        self._opened(task_path(run.scope, run.task.name), message.fork)
-
-    def _open_fork(self, message: ForkOpened) -> None:
-        run, actor = message.run, message.fork
-        if self._is_stopping(run):
-            self._stop_fork(run, actor)
+        if not self._is_current(run) or self._is_stopping(run):
             return  # it is being cancelled
+        actor = message.fork
         self._forks[task_path(run.scope, run.task.name)] = actor
         fork, at = self.state.scope(run.scope).fork, self._clock.now()
         if fork is None or fork.task != run.task.name:
@@ -289,10 +283,7 @@ class ExecutionSupervisor(ScopeHolder):
                 self._route(run, Outcome("failure", 0.0, error=error))
         elif fork.attempt < run.started.attempt:
             self.record(resume_fork(run.task, run.scope, fork, at))
-        elif fork.is_joined:
-            self._stop_fork(run, actor)
-            actor.stop()
-        else:
+        else:  # it is a rerun that has begun inside of it
             self._take_up_fork(run, actor, fork)
 
     def _fork_closed(self, message: ForkClosed) -> None:
@@ -320,7 +311,7 @@ class ExecutionSupervisor(ScopeHolder):
         wait = None if scope is None else scope.wait
         if scope is None or wait is None or wait.due != message.due:
             return
-        if self._is_being_cancelled or self._is_over_for(message.scope):
+        if self._is_being_cancelled or self._is_over_for(message.scope) or self.is_host_closed:
             return
         if isinstance(wait, WaitStarted):
             run = self._run_of(scope.running[wait.task])

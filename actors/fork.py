@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import Any
 
@@ -28,18 +27,32 @@ class ForkActor(HostedActor[RunTask]):
     The lanes run in a task group of this actor's, so that none of them outlives it: whatever stops
     it (a timeout, the join, the end of what is around it) has stopped all of them when it ends.
 
+    Args:
+        message: the attempt.
+        is_reopened: whether the attempt goes on whose scopes are open: it asks nobody to open them.
+
     Attributes:
         pending: paths of scopes that wait for a place; the supervisor's.
     """
 
-    __slots__ = ("_end", "_group", "_is_closed", "_is_left", "_lanes", "_limit", "pending")
+    __slots__ = (
+        "_group",
+        "_is_closed",
+        "_is_left",
+        "_is_reopened",
+        "_is_stopped",
+        "_lanes",
+        "_limit",
+        "pending",
+    )
 
-    def __init__(self, message: RunTask) -> None:
+    def __init__(self, message: RunTask, *, is_reopened: bool = False) -> None:
         super().__init__(message)
-        self._group: TaskGroup | None = None
+        self._group: TaskGroup | None = None  # None before it runs
         self._limit: anyio.CancelScope | None = None
-        self._end = math.inf  # of its time, on the event loop's clock
         self._is_left = False  # the task group ends when the lanes that it has do
+        self._is_reopened = is_reopened
+        self._is_stopped = False
         self._lanes: dict[str, Lane] = {}
         self._is_closed = anyio.Event()
         self.pending: deque[str] = deque()
@@ -53,7 +66,7 @@ class ForkActor(HostedActor[RunTask]):
         monotonic = environment.clock.monotonic
         started = monotonic()
         try:
-            items = self._items()
+            items = None if self._is_reopened else self._items()
         except ExpressionError as error:
             shown = ExpressionError(f"items of task '{message.task.name}': {error}")
             outcome = Outcome("failure", 0.0, error=expression_error(shown))
@@ -68,33 +81,29 @@ class ForkActor(HostedActor[RunTask]):
                 return
         environment.supervisor.send(ForkClosed(message, is_late, monotonic() - started))
 
-    async def _hold(self, items: msgspec.Raw) -> bool:
+    async def _hold(self, items: msgspec.Raw | None) -> bool:
         """Run the scopes to their end; return whether the time was over before."""
         message, environment = self._message, self._message.environment
-        left = seconds_left(message, environment.clock)
-        if left is not None:
-            self._end = anyio.current_time() + left
-        with anyio.CancelScope() as self._limit:
+        with anyio.move_on_after(seconds_left(message, environment.clock)) as self._limit:
             async with anyio.create_task_group() as self._group:
-                environment.supervisor.send(ForkOpened(message, self, items))
+                for path, lane in self._lanes.items():
+                    self._group.start_soon(self._run, path, lane, name="scope")
+                if self._is_stopped:
+                    self._group.cancel_scope.cancel()
+                if items is not None:
+                    environment.supervisor.send(ForkOpened(message, self, items))
                 try:
                     await self._is_closed.wait()
                 finally:
                     self._is_left = True
         return self._limit.cancel_called
 
-    def begin_time(self) -> None:
-        """Stop all scopes when the time is over, from now on; not a checkpoint.
-
-        Not before what goes on in them is on their lanes: or it would not be told.
-        """
-        if self._limit is not None:
-            self._limit.deadline = self._end
-
     @property
     def is_late(self) -> bool:
-        """Whether the time is over, so that all scopes are being stopped."""
-        return self._limit is not None and self._limit.cancel_called
+        """Whether the time is over, so that all scopes are being stopped, or will be."""
+        if self._limit is None:
+            return seconds_left(self._message, self._message.environment.clock) == 0
+        return self._limit.cancel_called
 
     def lane(self, path: str) -> Lane | None:
         """Return the lane of a scope; it is opened if there is none.
@@ -103,9 +112,9 @@ class ForkActor(HostedActor[RunTask]):
         """
         lane = self._lanes.get(path)
         if lane is None and not self._is_left:
-            assert self._group is not None
             lane = self._lanes[path] = Lane()
-            self._group.start_soon(self._run, path, lane, name="scope")
+            if self._group is not None:
+                self._group.start_soon(self._run, path, lane, name="scope")
         return lane
 
     def close_lane(self, path: str) -> None:
@@ -126,6 +135,7 @@ class ForkActor(HostedActor[RunTask]):
     def stop(self) -> None:
         """Stop all scopes that are open, and then end; not a checkpoint."""
         self.stop_lanes()
+        self._is_stopped = True
         if self._group is not None:
             self._group.cancel_scope.cancel()
 

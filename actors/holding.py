@@ -37,7 +37,6 @@ from actors.forks import (
     fork_ends,
     free_places,
     is_flow_late,
-    is_late,
     waiting_for_a_place,
 )
 from actors.hooks import Surroundings
@@ -106,7 +105,6 @@ class ScopeHolder(RecordingActor):
         "_routed",
         "_time",
         "_time_offset",
-        "_unopened",
         "_waits",
         "hosts",
         "is_host_closed",
@@ -136,7 +134,6 @@ class ScopeHolder(RecordingActor):
         self._forks: dict[str, ForkActor] = {}  # by the path of their task
         self._time: anyio.CancelScope | None = None  # what the flow's timeout ends
         self._time_offset = 0.0  # of the event loop's time to the monotonic clock
-        self._unopened: set[str] = set()  # of those, which are to be opened again after a recovery
         self._routed: set[str] = set()  # scopes whose wait is over, and whose router is being asked
         self._offered: dict[str, str] = {}  # the scope that is about to take it, by signal
         self._waits: Waits | None = None  # made when something waits
@@ -145,7 +142,7 @@ class ScopeHolder(RecordingActor):
         self._is_end_stopped = False  # of an execution that was being cancelled
         self._is_grace_over = False  # a `finally` that begins later has one of its own
         self._is_retired = False
-        self._is_taken_up = True  # False while what goes on after a recovery is not on its lanes
+        self._is_taken_up = True  # False before what goes on after a recovery is on its lanes
 
     @property
     def _supervisor(self) -> ExecutionSupervisor:
@@ -192,8 +189,6 @@ class ScopeHolder(RecordingActor):
     def _is_time_over(self, path: str) -> bool:
         """Whether the time of the flow, or of a task around the scope, is over: it is stopping."""
         if self._is_flow_over():
-            return True
-        if not self._is_taken_up and is_late(self._plan, self.state, path, self._clock.now()):
             return True
         while is_opened_by_a_task(path):
             actor = self._forks.get(opener(path))
@@ -264,11 +259,10 @@ class ScopeHolder(RecordingActor):
         )
 
     def _may_be_parked(self) -> bool:
-        """Whether the execution waits, nothing of it has yet to be taken up, and nobody asks."""
+        """Whether the execution waits, and nobody asks."""
         state = self.state
         return (
             state.status == "running"
-            and not self._unopened
             and not self._routed
             and state.is_waiting
             and not self._hooks.is_wanted(self._supervisor)
@@ -366,8 +360,8 @@ class ScopeHolder(RecordingActor):
         signals, state = self.state.signals.get(name), self.state
         if not signals or self._waits is None or self._is_being_cancelled:
             return
-        if name in self._offered:
-            return  # the oldest one is not taken yet: it would be given twice
+        if name in self._offered or self._environment is None:
+            return  # the oldest one is not taken yet: it would be given twice; or nothing runs
         wait = self._waits.take_listener(state, name)
         if wait is not None:
             self._offered[name] = wait.scope
@@ -421,7 +415,7 @@ class ScopeHolder(RecordingActor):
     # Acting on what is recorded: the execution.
 
     def _resumed(self, _: ExecutionResumed) -> None:
-        if self._was_quarantined:
+        if not self._is_taken_up:  # it was in quarantine
             self.take_up(TakeUp())
             return
         self._listen()
@@ -447,7 +441,7 @@ class ScopeHolder(RecordingActor):
 
     def _stop(self, _: CancelRequested) -> None:
         self._cancel_requested = self._clock.monotonic()
-        if self._was_quarantined:  # its sub-flows are to be told
+        if not self._is_taken_up:  # it was in quarantine, and its sub-flows are to be told
             self.take_up(TakeUp())
         if self.state.ending is None:
             self.stop()
@@ -469,17 +463,13 @@ class ScopeHolder(RecordingActor):
             return
         if not self.state.has_ended:
             self._take_up_scopes()
-        self._have_time_pass()
+        self._is_taken_up = True
+        self._set_deadline()
 
     def _put_away(self) -> None:
         """Have the execution cost nothing until somebody asks something of it."""
         if not self._hooks.is_wanted(self._supervisor):
             self._hooks.execution_parked(self._supervisor, None)
-
-    @property
-    def _was_quarantined(self) -> bool:
-        """Whether nothing of the execution is taken up yet, because it was in quarantine."""
-        return not self._is_taken_up and not self._unopened
 
     def _take_up_scopes(self) -> None:
         state = self.state
@@ -491,55 +481,47 @@ class ScopeHolder(RecordingActor):
         for path in (ROOT, COMPENSATION, FINALLY):
             scope = state.find(path)
             if scope is not None:
-                self._run_again(path, scope, is_host_new=True)
+                self._run_again(path, scope)
                 if scope.is_idle:
                     self.send(GoOn(path))
         if self._is_being_cancelled:  # what goes on of it is told so, and waited for
             self.stop()
             self._hooks.execution_cancelling(self._supervisor)
 
-    def _opened(self, path: str, actor: ForkActor) -> None:
-        """Note that what goes on in a task is on its lanes."""
-        self._unopened.discard(path)
-        if self._is_taken_up:
-            actor.begin_time()
-        else:
-            self._have_time_pass()
-
-    def _have_time_pass(self) -> None:
-        """Have tasks stopped when their time is over, if all that goes on is on its lane."""
-        if not self._unopened:
-            self._is_taken_up = True
-            self._set_deadline()
-            for actor in self._forks.values():
-                actor.begin_time()
-
-    def _take_up_fork(self, run: RunTask, actor: ForkActor, fork: Fork) -> None:
-        for path, scope in fork.scopes.items():
-            self._run_again(path, scope, is_host_new=False)
-        self._fill(run.scope, actor, fork)
-
-    def _stop_fork(self, run: RunTask, actor: ForkActor) -> None:
-        """Have what goes on in a task told that it is stopped: it has not been taken up yet."""
-        fork, path = self.state.scope(run.scope).fork, task_path(run.scope, run.task.name)
-        if fork is not None and path in self._unopened:
-            self._forks[path] = actor
-            for inner, scope in fork.scopes.items():
-                self._run_again(inner, scope, is_host_new=True)
-
-    def _run_again(self, path: str, scope: ScopeState, *, is_host_new: bool) -> None:
-        """Run the task of a scope that is running, but not yet on a lane."""
+    def _run_again(self, path: str, scope: ScopeState) -> None:
+        """Run what is running in a scope, and in those inside of it, but not yet on a lane."""
         if scope.wait is not None:
             return
+        fork = scope.fork
         for started in scope.running.values():
             task = task_of(self._plan, self.state, path, started.task)
-            fork = scope.fork
             if fork is not None and (fork.task, fork.attempt) == (task.name, started.attempt):
-                self._unopened.add(task_path(path, task.name))
-            if task.construct is not None or task.goes_on:
+                self._reopen_fork(started, fork)
+            elif task.construct is not None or task.goes_on:
                 self._run_task(started, goes_on=True)
-            elif not is_host_new:  # it is on the lane already, if there was one
+            elif is_opened_by_a_task(path):  # otherwise it has been on the lane since its start
                 self._run_task(started)
+
+    def _reopen_fork(self, event: TaskStarted, fork: Fork) -> None:
+        """Run an attempt that goes on, with all that is open in it.
+
+        That is on its lanes before the attempt runs: so whatever stops the attempt stops it too.
+        """
+        lane = self._lane_of(event.scope)
+        if lane is not None and self._environment is not None:
+            run = self._run_of(event)
+            actor = ForkActor(run, is_reopened=True)
+            lane.resume(actor)
+            self._take_up_fork(run, actor, fork)
+
+    def _take_up_fork(self, run: RunTask, actor: ForkActor, fork: Fork) -> None:
+        self._forks[task_path(run.scope, run.task.name)] = actor
+        for path, scope in fork.scopes.items():
+            self._run_again(path, scope)
+        if fork.is_joined:
+            actor.stop()
+        else:
+            self._fill(run.scope, actor, fork)
 
     def _listen(self) -> None:
         """Note what is waited for, and give it the signals that are there already."""

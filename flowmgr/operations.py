@@ -413,7 +413,9 @@ class Operations:
                 state = fold(events)
                 if state.has_ended:
                     return view(execution_id, state)
-                is_put_away = isinstance(events[-1], ExecutionParked) or state.status == "quarantined"
+                is_put_away = (
+                    isinstance(events[-1], ExecutionParked) or state.status == "quarantined"
+                )
                 # Before the recovery is over, it is for it to say what is to be run.
                 if is_put_away or not self._recovery.progress.is_over:
                     supervisor = await watch.taken_up()
