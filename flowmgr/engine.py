@@ -9,7 +9,7 @@ async with open_engine(activities=["my_project.activities"]) as engine:
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
@@ -31,6 +31,7 @@ from flowmgr.activities import Activity, ActivityCatalogue, RunnerResources
 from flowmgr.clock import SystemClock
 from flowmgr.errors import EngineClosedError, JournalError
 from flowmgr.executions import Execution, view
+from flowmgr.flow_sets import register_together
 from flowmgr.flows import Flows, RegisteredFlow
 from flowmgr.hosts import open_hosts
 from flowmgr.journal import open_store
@@ -130,6 +131,14 @@ class Engine(Operations):
             FlowExistsError: *only_new*, and the flow exists.
         """
         return await self.flows.register(document, only_new=only_new)
+
+    async def register_together(self, documents: Sequence[Any]) -> list[RegisteredFlow]:
+        """Validate flow documents that may run each other, and keep them, whatever their order.
+
+        Raises:
+            FlowSetError: there are some that have problems; the others are kept.
+        """
+        return await register_together(self.flows, documents)
 
     async def validate(self, document: Any) -> ValidatedFlow:
         """Validate a flow document; nothing is kept. Raises as `register` does."""

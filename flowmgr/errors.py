@@ -4,6 +4,7 @@ FlowmgrError
 ├── InputError                      the caller's: what was given is not acceptable
 │   ├── DocumentError               not JSON, or JSON that cannot be read exactly
 │   ├── DefinitionError             a flow definition with problems, all of them listed
+│   ├── FlowSetError                flows that were given together, some of them with problems
 │   ├── ContextError                a context that is too large, too deep or not an object
 │   ├── MetadataError               metadata that is too much or not plain
 │   ├── SubflowDepthError           flows that run flows that run flows, without an end
@@ -31,7 +32,7 @@ message.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -96,6 +97,19 @@ class DefinitionError(InputError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(told(problems), problems)
+
+
+class FlowSetError(InputError):
+    """Some of the flows that were given together cannot be registered.
+
+    Attributes:
+        refused: the errors of those by their positions in what was given.
+    """
+
+    def __init__(self, refused: Mapping[int, DefinitionError], given: int) -> None:
+        first = refused[min(refused)]
+        super().__init__(f"{len(refused)} of {given} flows have problems, the first: {first}")
+        self.refused = refused
 
 
 class ContextError(InputError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -124,16 +125,20 @@ class Flows:
         self._latest: dict[str, int] = {}  # versions of flows that exist; not of all that do
         self._changes = 0  # of what the store has, so that nothing outdated is kept
 
-    async def read(self, document: Any) -> ValidatedFlow:
+    async def read(self, document: Any, beside: KnownFlows = MappingProxyType({})) -> ValidatedFlow:
         """Validate a flow document; nothing is kept.
 
         A checkpoint only if the document refers to other flows.
+
+        Args:
+            document: the flow.
+            beside: what counts as if it were registered already.
 
         Raises:
             DefinitionError: with every problem that it has.
         """
         opened = OpenedFlow(document)
-        flows = await self._known(opened.flows)
+        flows = {**await self._known(opened.flows - beside.keys()), **beside}
         return opened.validated(
             activities=None if self._simulate_unknown else self._catalogue.names(),
             flows=flows,
@@ -161,14 +166,25 @@ class Flows:
                     pending.extend(further)
         return known
 
-    async def register(self, document: Any, *, only_new: bool) -> RegisteredFlow:
+    async def register(
+        self,
+        document: Any,
+        *,
+        only_new: bool = False,
+        beside: KnownFlows = MappingProxyType({}),
+    ) -> RegisteredFlow:
         """Validate a flow document and keep it as the next version of its flow.
+
+        Args:
+            document: the flow.
+            only_new: refuse if there is a flow of its id.
+            beside: what counts as if it were registered already.
 
         Raises:
             DefinitionError: with every problem that it has.
             FlowExistsError: *only_new*, and the flow exists.
         """
-        validated = await self.read(document)
+        validated = await self.read(document, beside)
         definition = validated.definition
         try:
             record, is_new = await self._store.put_flow(

@@ -9,6 +9,7 @@ from typing import Any
 from litestar import Litestar
 
 from flowmgr.engine import Engine, open_engine
+from flowmgr.errors import FlowSetError
 from flowmgr.language.definition import FlowDefinition
 from flowmgr.settings import Settings
 from web.controllers.activities import ActivityController
@@ -36,6 +37,7 @@ class AppLifecycle:
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self.registered: list[FlowDefinition] = []  # the flows that it started with
+        self.refused: FlowSetError | None = None  # why it did not start with some of them
         self._stop: Callable[[BaseException], None] | None = None
 
     def bind(self, stop: Callable[[BaseException], None]) -> None:
@@ -65,7 +67,7 @@ def create_app(
 ) -> Litestar:
     """Return the app. Its lifespan opens the engine, and registers *flows* (documents) in it.
 
-    Starting it raises what `open_engine` and `Engine.register` do.
+    Starting it raises what `open_engine` and `Engine.register_together` do.
     """
     web_settings = web_settings or WebSettings()
     lifecycle = lifecycle or AppLifecycle()
@@ -75,9 +77,12 @@ def create_app(
         async with open_engine(
             settings, activities=activities, on_failure=lifecycle.failed
         ) as engine:
-            for document in flows:
-                flow = await engine.register(document)
-                lifecycle.registered.append(flow.definition)
+            try:
+                registered = await engine.register_together(flows)
+            except FlowSetError as error:
+                lifecycle.refused = error
+                raise
+            lifecycle.registered += [flow.definition for flow in registered]
             app.state.engine = lifecycle.engine = engine
             app.state.web_settings = web_settings
             yield

@@ -59,6 +59,7 @@ class OpenedFlow:
             or wrapped as {"flow": ...} or {"flow_data": {"flow": ...}}.
 
     Attributes:
+        id: its id, if it has one.
         flows: the flows that it refers to.
     """
 
@@ -66,8 +67,10 @@ class OpenedFlow:
         self._problems = Findings()
         flow = unwrap(document, self._problems)
         self._draft: Draft | None = None if flow is None else read_flow(flow)
+        self.id: str | None = None
         self.flows = frozenset[FlowReference]()
         if self._draft is not None:
+            self.id = self._draft.id
             self.flows = flows_named_in(self._draft)
 
     def inspect(

@@ -362,10 +362,60 @@ def test_without_a_context_that_fits_serve_says_where_the_schema_is(written):
         assert said[1] == f"{served.process.url}/flows/strict"
 
 
+def running(flow_id: str, *others: str, **fields: Any) -> dict[str, Any]:
+    """Return a flow that runs *others*, one after the other."""
+    tasks = [{"name": each, "kind": "flow", "flow": each, **fields} for each in others]
+    return flow(*(tasks or [task("succeed")])) | {"id": flow_id}
+
+
+def test_serve_registers_flows_that_run_each_other_whatever_their_files_are_called(
+    written, tmp_path
+):
+    (tmp_path / "sub").mkdir()
+    written(running("outer", "inner"), "a.json")
+    written(running("inner", "leaf", version=1), "b.json")
+    written(running("leaf"), "sub/c.json")
+    written(running("ring", "ping"), "d.json")
+    written(running("ping", "ring"), "e.json")
+    with serving("asyncio", "--flows", str(tmp_path)) as served:
+        assert served.execute("outer")["status"] == "completed"
+        for flow_id in ("ring", "ping"):
+            assert served.get(f"/flows/{flow_id}").json()["version"] == 1
+
+
+def test_serve_names_every_file_with_a_flow_that_there_is_not_and_exits_with_2(written):
+    good = written(running("good"), "good.json")
+    lost = written(running("lost", "nowhere"), "lost.json")
+    old = written(running("old", "good", version=7), "old.json")
+    files = ["--flows", good, "--flows", lost, "--flows", old]
+    options = ["--port", "0", "--journal", "memory", "--activities", ACTIVITIES]
+    ran = flowmgr("serve", *options, *files)
+    assert ran.code == 2
+    assert f"{lost}: error: /tasks/0/flow: Task 1 ('nowhere') runs an unknown flow" in ran.err
+    assert f"{old}: error: /tasks/0/flow: Task 1 ('good') runs an unknown flow" in ran.err
+    assert f"flowmgr: {lost} is not a flow that can be run here (and 1 more)" in ran.err
+    assert f"{good}: error" not in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_validate_warns_about_flows_that_are_in_none_of_the_files(here, written, tmp_path):
+    outer, inner = written(running("outer", "inner"), "a.json"), written(running("inner"), "b.json")
+    ran = here("validate", str(tmp_path))
+    assert (ran.code, "warning" in ran.err) == (0, False)
+    ran = here("validate", outer)
+    assert (ran.code, ran.out) == (0, f"{outer}: valid\n")
+    assert f"{outer}: warning: /tasks/0/flow: Task 1 ('inner') runs an unknown flow" in ran.err
+    written(running("inner", "outer"), "b.json")
+    ran = here("validate", outer, inner)
+    assert ran.code == 0
+    assert ran.err.count("outer -> inner -> outer") == 1
+    assert ran.err.count("inner -> outer -> inner") == 1
+
+
 def refused_by_serve(*options: str, env: Mapping[str, str] | None = None) -> str:
     """Return what `serve` says before it exits; it must not have begun to listen."""
     ran = flowmgr("serve", "--port", "0", *options, env=env)
-    assert ran.code > 0
+    assert ran.code == 2
     assert "listens" not in ran.out
     assert "Traceback" not in ran.err
     return in_one_line(ran.err)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NoReturn
 
+import msgspec
 import rich_click as click
+from msgspec.structs import replace
 
 from flowmgr.errors import InputError, Problem
+from flowmgr.flow_sets import known_together
 from flowmgr.flows import new_flow_id
-from flowmgr.language.validation import inspect
+from flowmgr.language.rules import KnownFlows
+from flowmgr.language.validation import Inspection, OpenedFlow
 from web.commands.documents import SUFFIXES, parse_file
 from web.commands.errors import refuse
+
+IN_NO_FILE: Final = "It is in none of the files that are given, so it has to be registered before"
 
 
 def flow_files(paths: Sequence[Path]) -> list[Path]:
@@ -38,30 +44,78 @@ def _files_below(directory: Path) -> list[Path]:
     return sorted(found)
 
 
-def inspect_file(
-    path: Path, known: Sequence[str] | None
-) -> tuple[Any, Sequence[Problem], Sequence[Problem]]:
-    """Return the document in a file, its problems and its warnings.
+class FlowFile(msgspec.Struct, frozen=True):
+    """A flow file, and what there is to say about it.
 
-    Activities have to be *known*, unless that is None.
+    Attributes:
+        path: where it is.
+        document: what is in it; None if it cannot be read.
+        problems: why it is not a flow.
+        warnings: what is allowed but worth a look.
     """
+
+    path: Path
+    document: Any
+    problems: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+
+
+def inspect_files(paths: Sequence[Path], known: Sequence[str] | None) -> list[FlowFile]:
+    """Read flow files and look at them together.
+
+    Activities have to be *known*, unless that is None. That a flow which a task runs is in none of
+    the files is a warning: it may be registered already.
+    """
+    files = [_read(path) for path in paths]
+    together = known_together([file.document for file in files if not file.problems])
+    ids = {flow.flow_id for flow in together}
+    return [file if file.problems else _inspected(file, known, together, ids) for file in files]
+
+
+def _read(path: Path) -> FlowFile:
     try:
-        document = parse_file(path)
+        return FlowFile(path, parse_file(path))
     except InputError as error:
-        return None, error.problems or [Problem("", "not_json", str(error))], []
+        return FlowFile(path, None, error.problems or [Problem("", "not_json", str(error))])
     except OSError as error:
-        return None, [Problem("", "unreadable", str(error))], []
-    _, problems, warnings = inspect(document, activities=known, new_id=new_flow_id)
-    return document, problems, warnings
+        return FlowFile(path, None, [Problem("", "unreadable", str(error))])
 
 
-def checked_flow(path: Path, known: Sequence[str] | None) -> Any:
-    """Return the document in a file; if it has problems, say which and end the command."""
-    document, problems, _ = inspect_file(path, known)
-    if problems:
+def _inspected(
+    file: FlowFile, known: Sequence[str] | None, together: KnownFlows, ids: Collection[str]
+) -> FlowFile:
+    named = OpenedFlow(file.document).flows
+    elsewhere = {each: () for each in named if each.flow_id not in ids}
+    versions = {each: () for each in named if each.flow_id in ids}
+
+    def look(flows: KnownFlows) -> Inspection:
+        opened = OpenedFlow(file.document)
+        return opened.inspect(activities=known, flows=flows, new_id=new_flow_id)
+
+    _, problems, warnings = look({**elsewhere, **versions, **together})
+    if elsewhere:
+        _, with_unknown, _ = look({**versions, **together})
+        unknown = [each for each in with_unknown if each.code == "unknown_flow"]
+        warnings += [replace(each, hint=IN_NO_FILE) for each in unknown]
+    return FlowFile(file.path, file.document, problems, warnings)
+
+
+def checked_flows(paths: Sequence[Path], known: Sequence[str] | None) -> list[Any]:
+    """Return the documents in files; if any has problems, say which and end the command."""
+    files = inspect_files(paths, known)
+    refused = {file.path: file.problems for file in files if file.problems}
+    if refused:
+        refuse_files(refused)
+    return [file.document for file in files]
+
+
+def refuse_files(refused: Mapping[Path, Sequence[Problem]]) -> NoReturn:
+    """Say what problems files have, and end the command."""
+    for path, problems in refused.items():
         tell(path, problems, [])
-        refuse(f"{path} is not a flow that can be run here")
-    return document
+    first, *others = refused
+    more = f" (and {len(others)} more)" if others else ""
+    refuse(f"{first} is not a flow that can be run here{more}")
 
 
 def tell(path: Path, problems: Sequence[Problem], warnings: Sequence[Problem]) -> None:

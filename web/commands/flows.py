@@ -15,7 +15,7 @@ from flowmgr import builtins
 from flowmgr.activities import ActivityCatalogue
 from flowmgr.settings import Settings
 from web.commands.errors import NOT_FINE, tells_errors
-from web.commands.flow_files import checked_flow, flow_files, inspect_file, tell
+from web.commands.flow_files import checked_flows, flow_files, inspect_files, tell
 from web.commands.options import (
     FROM_ENVIRONMENT,
     activities_option,
@@ -58,7 +58,7 @@ def run(flow: Path, context: str | None, **options: Any) -> None:
     ).checked()
     catalogue = ActivityCatalogue.of(*options["activities"], defaults=[builtins])
     known = None if options["simulate_unknown_activities"] else catalogue.names()
-    document = checked_flow(flow, known)
+    (document,) = checked_flows([flow], known)
     code = anyio.run(
         functools.partial(
             run_flow,
@@ -94,14 +94,12 @@ def validate(flows: Sequence[Path], activities: Sequence[str]) -> None:
         known = ActivityCatalogue.of(*activities, defaults=[builtins]).names()
     else:
         click.echo("The names of activities are not checked: give --activities", err=True)
-    files = flow_files(flows)
-    wrong = 0
-    for path in files:
-        _, problems, warnings = inspect_file(path, known)
-        wrong += bool(problems)
-        tell(path, problems, warnings)
-        if not problems:
-            click.echo(f"{path}: valid")
+    files = inspect_files(flow_files(flows), known)
+    for file in files:
+        tell(file.path, file.problems, file.warnings)
+        if not file.problems:
+            click.echo(f"{file.path}: valid")
+    wrong = sum(bool(file.problems) for file in files)
     directories = [str(path) for path in flows if path.is_dir()]
     if directories:
         looked_at = f"in {', '.join(directories)} and below, hidden directories left out"

@@ -15,7 +15,7 @@ from flowmgr.activities import ActivityCatalogue
 from flowmgr.settings import Settings
 from web.app import AppLifecycle, create_app
 from web.commands.errors import tells_errors
-from web.commands.flow_files import checked_flow, flow_files
+from web.commands.flow_files import checked_flows, flow_files, refuse_files
 from web.commands.options import (
     FROM_ENVIRONMENT,
     Duration,
@@ -133,7 +133,8 @@ def serve(**options: Any) -> None:
     ).checked()
     catalogue = ActivityCatalogue.of(*options["activities"], defaults=[builtins])
     known = None if simulate else catalogue.names()
-    flows = [checked_flow(path, known) for path in flow_files(options["flows"])]
+    files = flow_files(options["flows"])
+    flows = checked_flows(files, known)
     described = describe_server(server)
     lifecycle = AppLifecycle()
     app = create_app(
@@ -152,4 +153,7 @@ def serve(**options: Any) -> None:
         click.echo("\n".join([line, *hints]))
         sys.stdout.flush()
 
-    sys.exit(serve_app(app, server, lifecycle, announce))
+    code = serve_app(app, server, lifecycle, announce)
+    if lifecycle.refused is not None:
+        refuse_files({files[n]: each.problems for n, each in lifecycle.refused.refused.items()})
+    sys.exit(code)
