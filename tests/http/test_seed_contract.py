@@ -349,6 +349,25 @@ def test_unreachable_tasks_are_accepted_with_a_warning_in_the_response(served):
     assert "island" in warnings[0]["message"]
 
 
+# Fields that there are not: the original ignored them.
+
+
+@pytest.mark.parametrize(
+    "place", ["/note", "/flow_data/note", "/flow_data/flow/note", "/flow_data/flow/tasks/0/note"]
+)
+def test_a_flow_with_a_field_that_there_is_not_is_refused(served, place):
+    body = {"flow_data": {"flow": chain("succeed")}}
+    *way, field = place.split("/")[1:]
+    inside: Any = body
+    for each in way:
+        inside = inside[int(each) if each.isdigit() else each]
+    inside[field] = "x"
+    response = served.post("/flows", body)
+    assert f"has no field '{field}'" in problem_of(response, 400)
+    (error,) = response.json()["errors"]
+    assert (error["pointer"], error["code"]) == (place, "unknown_field")
+
+
 # Names of activities that do not exist.
 
 
