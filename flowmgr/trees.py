@@ -216,7 +216,7 @@ class _Drawing:
         name, status = _current(self._state, path, scope), _status(self._state, path, scope)
         is_shown = name is not None and status != "completed"
         task = self._task(path, scope, name, ends) if is_shown and name else None
-        return ScopeNode(path, status, task, _error(scope))
+        return ScopeNode(path, status, task, _end_error(self._state, path, scope))
 
     def _task(self, path: str, scope: ScopeState, name: str, ends: float | None) -> TaskNode:
         started = scope.running.get(name)
@@ -273,9 +273,8 @@ class _Drawing:
 def _status(state: ExecutionState, path: str, scope: ScopeState) -> ScopeStatus:
     if path == ROOT and (ended := _end_of(state)) is not None:
         return ended
-    if path == COMPENSATION and scope.is_idle and len(scope.results) == len(state.compensable):
-        has_failed = any(outcome.error is not None for outcome in scope.results.values())
-        return "failed" if has_failed else "completed"
+    if _is_undone(state, path, scope):
+        return "completed" if _first_failed(scope) is None else "failed"
     if scope.is_stopped:
         return "stopped"
     if scope.outcome is not None:
@@ -283,6 +282,15 @@ def _status(state: ExecutionState, path: str, scope: ScopeState) -> ScopeStatus:
     if scope.wait is not None:
         return "waiting"
     return "running" if scope.running else "idle"
+
+
+def _is_undone(state: ExecutionState, path: str, scope: ScopeState) -> bool:
+    """Whether *scope* is that of compensations, and all of them have run."""
+    return path == COMPENSATION and scope.is_idle and len(scope.results) == len(state.compensable)
+
+
+def _first_failed(scope: ScopeState) -> str | None:
+    return next((name for name, each in scope.results.items() if each.error is not None), None)
 
 
 def _end_of(state: ExecutionState) -> ScopeStatus | None:
@@ -303,6 +311,8 @@ def _current(state: ExecutionState, path: str, scope: ScopeState) -> str | None:
     """Return the task at which a scope is; None if it has come to its end and not failed there."""
     if scope.outcome is not None or (path == ROOT and _end_of(state) is not None):
         return _last_failed(state, path, scope)
+    if _is_undone(state, path, scope):
+        return _first_failed(scope)
     if scope.wait is not None:
         return scope.wait.task
     running = next(iter(scope.running), None)
@@ -351,6 +361,11 @@ def _awaited(scope: ScopeState, started: TaskStarted | None, fork: Fork | None) 
         stopped=stopped,
         unopened=fork.total - len(fork.scopes),
     )
+
+
+def _end_error(state: ExecutionState, path: str, scope: ScopeState) -> ErrorInfo | None:
+    failed = _first_failed(scope) if _is_undone(state, path, scope) else None
+    return _error(scope) if failed is None else scope.results[failed].error
 
 
 def _error(scope: ScopeState) -> ErrorInfo | None:

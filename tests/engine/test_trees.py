@@ -239,6 +239,20 @@ async def test_compensation_and_finally_are_shown_while_they_run_and_afterwards(
     assert (tree.scope.status, tree.closing.status) == ("failed", "completed")
 
 
+async def test_compensation_that_failed_names_the_first_task_that_did_and_why(engine):
+    undone = [
+        {"name": f"t{n}", "activity": "succeed", "compensate": {"activity": undo}}
+        for n, undo in enumerate(["fail", "succeed", "fail", "succeed"])
+    ]
+    closing = body("succeed", {"name": "lost", "activity": "fail"})
+    execution = await engine.run(flow(*undone, "fail", **{"finally": closing}), timeout=10)
+    assert (execution.status, execution.error_task) == ("failed", "fail")
+    tree = await engine.tree(execution.execution_id)
+    for scope, path in ((tree.compensation, "/t2"), (tree.closing, "~finally/lost")):
+        assert (scope.status, scope.task.path, scope.task.since) == ("failed", path, None)
+        assert (scope.error.type, scope.error.message) == ("ConnectionError", "nobody answers")
+
+
 async def test_an_execution_whose_activity_is_not_loaded_is_shown_without_deadlines(durable):
     gate = Gate()
     async with durable.open(gate.activity) as engine:

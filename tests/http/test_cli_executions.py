@@ -143,6 +143,19 @@ def test_an_execution_is_shown_with_all_that_people_want_to_know(served, executi
     assert executions("show", execution_id, "--json").json == execution
 
 
+def test_showing_an_execution_names_what_has_failed_of_its_end(served, executions):
+    undone = task("succeed") | {"compensate": {"activity": "fail"}}
+    closing = {"tasks": [task("close", "fail")]}
+    document = flow(undone, task("fail"), conditions=[condition("succeed", "fail")])
+    execution_id = served.run(document | {"finally": closing})["execution_id"]
+    lines = executions("show", execution_id).out.splitlines()
+    shown = [" ".join(line.split()) for line in lines]
+    assert "compensation failed: /succeed: ValueError: asked to fail" in shown
+    assert "finally failed: close: ValueError: asked to fail" in shown
+    tree = executions("tree", execution_id).out
+    assert tree.count("ValueError: asked to fail") == 2
+
+
 def test_showing_can_wait_for_the_end(served, executions, files):
     execution_id = served.start(served.register(chain("hold")), files)
     assert "running" in executions("show", execution_id, "--wait", "0.1").out

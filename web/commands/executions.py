@@ -20,7 +20,7 @@ from web.commands.showing import (
     execution_view,
     print_json,
 )
-from web.commands.trees import scope_tree
+from web.commands.trees import ENDS, failure_of, scope_tree
 
 execution_argument = click.argument("execution_id", metavar="ID")
 
@@ -95,7 +95,15 @@ def show(server: Server, execution_id: str, *, wait: float, as_json: bool) -> No
     if as_json:
         print_json(execution)
     else:
-        console().print(execution_view(execution))
+        console().print(execution_view(execution, _failed_at_the_end(server, execution)))
+
+
+def _failed_at_the_end(server: Server, execution: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what has failed of what belongs to an end, which the execution does not say."""
+    if execution["status"] not in {"failed", "cancelled"}:
+        return []
+    found = server.get(path_of(execution["execution_id"], "tree"))
+    return [(part, why) for part in ENDS if (why := failure_of(found[part])) is not None]
 
 
 @executions.command()

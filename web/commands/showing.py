@@ -75,9 +75,19 @@ def execution_table(executions: Iterable[Mapping[str, Any]], caption: str | None
     return table
 
 
-def execution_view(execution: Mapping[str, Any]) -> RenderableType:
-    """Return everything about an execution."""
-    parts: list[RenderableType] = [_facts(execution)]
+def execution_view(
+    execution: Mapping[str, Any], failures: Iterable[tuple[str, str]] = ()
+) -> RenderableType:
+    """Return everything about an execution.
+
+    Args:
+        execution: as the server has sent it.
+        failures: what has failed of what belongs to its end, and how.
+    """
+    facts = _facts(execution)
+    for part, why in failures:
+        facts.add_row(part, plain(f"failed: {why}", "red"))
+    parts: list[RenderableType] = [facts]
     if execution["task_results"]:
         results = _table()
         for name in ("TASK", "OUTCOME", "SECONDS", "RESULT"):

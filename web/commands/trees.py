@@ -10,6 +10,9 @@ from rich.tree import Tree
 
 from web.commands.showing import local_time, plain, status
 
+ENDS: Final = ("compensation", "finally")
+"""The scopes that belong to the end of an execution."""
+
 STYLES: Final = {
     "running": "cyan",
     "waiting": "yellow",
@@ -25,10 +28,19 @@ def scope_tree(found: Mapping[str, Any]) -> Tree:
     parked = " (parked)" if found["is_parked"] else ""
     tree = Tree(Text.assemble(*parts, status(found["status"]), parked))
     _add_task(tree, found["scope"])
-    for name in ("compensation", "finally"):
+    for name in ENDS:
         if found[name] is not None:
             _add_scope(tree, found[name], name)
     return tree
+
+
+def failure_of(scope: Mapping[str, Any] | None) -> str | None:
+    """Return where and how a scope has failed; None if it has not."""
+    if scope is None or scope["status"] != "failed" or scope["error"] is None:
+        return None
+    error, task = scope["error"], scope["task"]
+    where = "" if task is None else f"{task['name']}: "
+    return f"{where}{error['type']}: {error['message']}"
 
 
 def _add_scope(tree: Tree, scope: Mapping[str, Any], name: str) -> None:
