@@ -84,6 +84,7 @@ class Recovery:
         self._flows = flows
         self._live = live
         self._loading: dict[str, anyio.Event] = {}
+        self._asleep: set[str] = set()  # parked ones that count as recovered; their timers are set
         self._parents: list[str] = []  # to be taken up once their sub-flows are stopped
 
     async def load(self, execution_id: str) -> ExecutionSupervisor:
@@ -174,6 +175,7 @@ class Recovery:
                 if each.recoveries >= SUSPECT:
                     self.suspects.add(execution_id)
                 self._timers.set(execution_id, due)
+                self._asleep.add(execution_id)
         self.progress.recovered += len(parked)
 
     async def _bring_back_alone(self, execution_id: str) -> None:
@@ -313,9 +315,12 @@ class Recovery:
         history: Sequence[Event] | Exception,
         quarantined_after: int | None,
     ) -> Reply[bool] | None:
+        was_asleep = execution_id in self._asleep
+        self._asleep.discard(execution_id)
         if isinstance(history, Exception):  # its record is damaged
             logger.error("%s", history)
             self.progress.quarantined += 1
+            self.progress.recovered -= was_asleep
             return None
         if not history or isinstance(history[-1], TERMINAL):
             # It has ended since it was listed: somebody has asked for it, and may have deleted it.
@@ -332,12 +337,13 @@ class Recovery:
         except FlowmgrError as error:
             logger.error("execution %s cannot go on: %s", execution_id, error)  # noqa: TRY400
             self.progress.stranded[execution_id] = str(error)
-            return None
         except Exception as error:
             logger.exception("execution %s cannot go on: a bug in flowmgr", execution_id)
             self.progress.stranded[execution_id] = f"a bug in flowmgr: {type(error).__name__}"
-            return None
-        return reply
+        else:
+            return reply
+        self.progress.recovered -= was_asleep
+        return None
 
     async def _plan_and_state(
         self, execution_id: str, events: Sequence[Event]

@@ -359,6 +359,8 @@ async def test_one_that_cannot_go_on_is_named_and_keeps_no_other_from_it(reopene
     async with reopened.open(ran.activity()) as engine:
         await engine.wait(name(1), timeout=PATIENCE)
         assert list(engine.recovery.stranded) == [name(0)]
+        progress = engine.recovery
+        assert (progress.unfinished, progress.recovered, progress.quarantined) == (2, 1, 0)
         assert (await engine.get(name(0))).status == "running"
 
 
