@@ -123,6 +123,13 @@ async def test_a_journal_with_two_names_is_refused_under_each_of_them(path):
         pass
 
 
+async def test_a_directory_is_refused_and_nothing_is_left_beside_it(path):
+    path.mkdir()
+    said = await refusal(path)
+    assert f"is a directory: name a file, such as {path / 'flowmgr.db'}" in said
+    assert list(path.parent.iterdir()) == [path]
+
+
 async def test_links_that_lead_round_in_a_circle_are_refused(path):
     path.symlink_to(path)
     await refusal(path)

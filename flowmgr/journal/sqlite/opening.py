@@ -49,6 +49,7 @@ class Opened:
     def __init__(self, path: Path, durability: Durability, clock: Clock) -> None:
         check_version_of_sqlite()
         self.path = path = real_path(path)
+        _check_no_directory(path)
         self._lock = LockFile(path)
         self._lock.acquire()
         try:
@@ -91,6 +92,12 @@ def real_path(path: Path) -> Path:
     except (OSError, RuntimeError) as error:  # Python before 3.13 has the latter for a loop
         msg = f"The journal {path} cannot be found: {error}"
         raise JournalRefusedError(msg) from error
+
+
+def _check_no_directory(path: Path) -> None:
+    if path.is_dir():
+        msg = f"The journal {path} is a directory: name a file, such as {path / 'flowmgr.db'}"
+        raise JournalRefusedError(msg)
 
 
 def _check_names(path: Path) -> None:
