@@ -752,6 +752,17 @@ def test_readiness_names_the_backend_and_the_server(served):
     assert ready["abandoned_executions"] == 0
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/ready"])
+def test_health_can_be_asked_for_without_a_body(served, path):
+    answer = served.client.head(path)
+    whole = served.get(path)
+    assert (answer.status_code, answer.content) == (whole.status_code, b"")
+    for name in ("content-type", "content-length"):
+        assert answer.headers[name] == whole.headers[name]
+    problem(served.client.post(path), 405)
+    assert "head" not in served.get("/openapi.json").json()["paths"][path]
+
+
 def test_readiness_counts_what_is_live(served, files):
     before = served.get("/health/ready").json()["live_executions"]
     execution_id = begin(served, "stay", files)

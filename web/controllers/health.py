@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from itertools import islice
+from typing import Any
 
-from litestar import Controller, Response, get
+from litestar import Controller, Response, get, head
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from flowmgr.engine import Engine
@@ -36,11 +37,29 @@ class HealthController(Controller):
         `stopping`: the server takes no more. `degraded`: the journal can record nothing, see
         `trouble`. `recovering`: it has just started, and brings back what was unfinished.
         """
-        readiness = _readiness(engine_of(request), settings_of(request))
-        is_ready = readiness.status == "ready"
-        return Response(
-            readiness, status_code=HTTP_200_OK if is_ready else HTTP_503_SERVICE_UNAVAILABLE
-        )
+        return _answer(_readiness(engine_of(request), settings_of(request)))
+
+    @head(include_in_schema=False)
+    async def health_without_body(self) -> Response[None]:
+        """Answer as GET does, to a load balancer that asks for the status alone."""
+        return _without_body(Response(Health()))
+
+    @head("/ready", include_in_schema=False)
+    async def ready_without_body(self, request: AnyRequest) -> Response[None]:
+        """Answer as GET does, to a load balancer that asks for the status alone."""
+        return _without_body(_answer(_readiness(engine_of(request), settings_of(request))))
+
+
+def _answer(readiness: Readiness) -> Response[Readiness]:
+    is_ready = readiness.status == "ready"
+    return Response(
+        readiness, status_code=HTTP_200_OK if is_ready else HTTP_503_SERVICE_UNAVAILABLE
+    )
+
+
+def _without_body(answer: Response[Any]) -> Response[None]:
+    # The headers are those of the body, which Litestar does not send after HEAD.
+    return answer
 
 
 def _readiness(engine: Engine, settings: WebSettings) -> Readiness:
