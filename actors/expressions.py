@@ -16,7 +16,13 @@ NAMES: Final = ("context", "result", "error", "task", "execution")
 
 
 class ExpressionError(Exception):
-    """An expression could not be evaluated; the message says which one and why."""
+    """An expression could not be evaluated; the message says which one and why.
+
+    Attributes:
+        field: the field of a task in which it stands, if a task's code is given what it comes to.
+    """
+
+    field = "arguments"
 
 
 class Expression(Protocol):

@@ -197,7 +197,7 @@ def _described(error: BaseException, message: RunTask) -> ErrorInfo:
         cause = None if error.__cause__ is None else describe_error(error.__cause__)
         return timed_out(message.task.name, cause)
     if isinstance(error, ExpressionError):
-        shown = ExpressionError(f"arguments of task '{message.task.name}': {error}")
+        shown = ExpressionError(f"{error.field} of task '{message.task.name}': {error}")
         return expression_error(shown)
     return describe_error(error)
 

@@ -31,6 +31,7 @@ from flowmgr.language.definition import (
 )
 from flowmgr.language.expressions import compile_expression, compile_predicate
 from flowmgr.language.fields import MAX_SECONDS
+from flowmgr.language.given import GivenField, GivenFields
 from flowmgr.language.inline import RaiseRunner, SetRunner
 from flowmgr.language.schemas import compile_schema
 from flowmgr.language.templates import compile_template
@@ -205,20 +206,25 @@ def _running_a_flow(task: TaskDefinition) -> BodyDefinition:
 def _arguments(task: TaskDefinition) -> Expression | None:
     """What the task's code, or its construct, is given."""
     given = _GIVEN.get(task.kind)
-    return _template(task.arguments if given is None else given(task))
+    return _template(task.arguments) if given is None else given(task)
 
 
-def _wait(task: TaskDefinition) -> dict[str, Any]:
-    return {"seconds": task.seconds} if task.until is None else {"until": task.until}
+def _wait(task: TaskDefinition) -> Expression:
+    field, value = ("seconds", task.seconds) if task.until is None else ("until", task.until)
+    return GivenFields({field: value})
 
 
-_GIVEN: Final[dict[TaskKind, Callable[[TaskDefinition], Any]]] = {
-    "http": lambda task: task.request,
+def _raised(task: TaskDefinition) -> Expression:
+    return GivenFields({"type": task.type, "message": task.message, "data": task.data})
+
+
+_GIVEN: Final[dict[TaskKind, Callable[[TaskDefinition], Expression]]] = {
+    "http": lambda task: GivenField("request", task.request),
     "wait": _wait,
-    "flow": lambda task: {} if task.arguments is None else task.arguments,
-    "map": lambda task: task.items,
-    "set": lambda task: task.values,
-    "raise": lambda task: {"type": task.type, "message": task.message, "data": task.data},
+    "flow": lambda task: compile_template({} if task.arguments is None else task.arguments),
+    "map": lambda task: compile_template(task.items),
+    "set": lambda task: GivenField("values", task.values),
+    "raise": _raised,
 }
 
 

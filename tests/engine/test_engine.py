@@ -88,6 +88,33 @@ async def test_a_flow_that_is_only_run_is_not_registered_but_recorded():
             await engine.start("once")
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "named"),
+    [
+        ("activity", {"activity": "task1", "arguments": {"x": "${context.no}"}}, "arguments"),
+        ("set", {"values": {"a": 1, "x": "${context.no}"}}, "values"),
+        ("raise", {"type": "${context.no}"}, "type"),
+        ("raise", {"type": "T", "message": "it is ${context.no}"}, "message"),
+        ("raise", {"type": "T", "data": ["${context.no}"]}, "data"),
+        ("wait", {"seconds": "${context.no}"}, "seconds"),
+        ("wait", {"until": "${context.no}"}, "until"),
+        ("http", {"request": {"url": "${context.no}"}}, "request"),
+        ("flow", {"flow": "f", "arguments": {"x": "${context.no}"}}, "arguments"),
+        ("map", {"items": "${context.no}", "flow": "f"}, "items"),
+    ],
+)
+async def test_an_expression_without_a_value_is_named_with_the_field_that_it_is_in(
+    kind, fields, named
+):
+    task = {"name": "t", "kind": kind, **fields}
+    document = {"id": "g", "name": "g", "start_task": "t", "tasks": [task], "conditions": []}
+    async with open_engine() as engine:
+        await engine.register(chain("task1", flow_id="f"))
+        error = (await engine.run({"flow": document}, timeout=10)).error
+    assert error.type == "ExpressionError"
+    assert error.message.startswith(f"{named} of task 't': The expression 'context.no': ")
+
+
 async def test_an_execution_keeps_the_version_that_it_was_started_with():
     gate = Gate()
     async with open_engine(activities=[gate.activity, double]) as engine:
