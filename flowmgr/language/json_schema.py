@@ -168,7 +168,7 @@ _TASK: Final[Document] = {
     "max_concurrency": _whole(1, MAX_ITEMS),
     "tolerated_failures": _whole(0, MAX_ITEMS, default=0),
     "values": _OBJECT,
-    "type": _TEXT,
+    "type": _FILLED,
     "message": _TEXT,
     "data": {},
 }

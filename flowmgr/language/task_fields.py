@@ -24,7 +24,7 @@ from flowmgr.language.formulas import (
     read_text_template,
 )
 from flowmgr.language.requests import read_request
-from flowmgr.language.texts import bindable_name, identifier, instant
+from flowmgr.language.texts import bindable_name, filled_text, identifier, instant
 from flowmgr.language.texts import name as any_name
 from flowmgr.language.vocabulary import COMPENSATION_FIELDS, RETRY_FIELDS
 
@@ -214,6 +214,14 @@ def _values(place: Place) -> Any:
     return read_template(place.fields, "values")
 
 
+def _error_type(place: Place) -> Any:
+    value = place.fields.data["type"]
+    if isinstance(value, str) and not value.strip():
+        place.fields.required_text("type", filled_text)
+        return None
+    return read_text_template(place.fields, "type")
+
+
 READERS: Final[dict[str, Callable[[Place], Any]]] = {
     "activity": lambda place: place.fields.optional_text("activity", identifier),
     "arguments": lambda place: read_object_template(place.fields, "arguments"),
@@ -246,7 +254,7 @@ READERS: Final[dict[str, Callable[[Place], Any]]] = {
         "tolerated_failures", 0, 0, MAX_ITEMS
     ),
     "values": _values,
-    "type": lambda place: read_text_template(place.fields, "type"),
+    "type": _error_type,
     "message": lambda place: read_text_template(place.fields, "message"),
     "data": lambda place: read_template(place.fields, "data"),
 }

@@ -297,6 +297,9 @@ REFUSED = {
     "values in a list": ("set", "values", [], "wrong_type"),
     "no values": ("set", "values", GONE, "missing_field"),
     "no type": ("raise", "type", GONE, "missing_field"),
+    "an empty type": ("raise", "type", "", "empty"),
+    "a type of blanks": ("raise", "type", " \n", "empty"),
+    "a type that is a number": ("raise", "type", 7, "wrong_type"),
     "a message that is a list": ("raise", "message", ["x"], "wrong_type"),
 }
 
