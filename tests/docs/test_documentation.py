@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import typing
+from collections.abc import Iterator
 
 import click
 import msgspec
@@ -100,6 +102,47 @@ def test_every_command_about_journals_is_documented(command: click.Command) -> N
 @pytest.mark.parametrize("code", sorted(set(re.findall(r"\b[a-z]+_[a-z_]+\b", validation.__doc__))))
 def test_every_code_of_a_problem_is_documented(code: str) -> None:
     assert f"`{code}`" in DOCS["language"]
+
+
+CODE_POSITIONS = {
+    "add": 1,
+    "_refuse": 1,
+    "refuse": 1,
+    "Problem": 1,
+    "refuse_parameter": 1,
+    "_refuse_context": 0,
+    "_UnreadableNumber": 0,
+    "Fault": 0,
+}
+"""Which argument is the code, by the name of what notes a problem."""
+
+
+def codes_in(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        position = CODE_POSITIONS.get(name, len(node.args))
+        for part in node.args[position : position + 1]:
+            if isinstance(part, ast.Constant) and re.fullmatch("[a-z0-9_]+", str(part.value)):
+                yield part.value
+
+
+PACKAGES = [
+    *(ROOT / "flowmgr").rglob("*.py"),
+    *(file for file in (ROOT / "web").rglob("*.py") if file.parent.name != "commands"),
+]
+CODES = sorted({code for file in PACKAGES for code in codes_in(file.read_text())})
+
+
+def test_codes_of_problems_are_found_in_the_source() -> None:
+    assert len(CODES) > 40
+    assert {"malformed_yaml", "lone_surrogate", "unknown_field", "not_as_input"} <= {*CODES}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_that_an_answer_can_have_is_documented(code: str) -> None:
+    assert f"`{code}`" in DOCS["rest"] + DOCS["language"]
 
 
 @pytest.mark.parametrize("how", typing.get_args(StopKind))
