@@ -40,9 +40,10 @@ class StartRequest(msgspec.Struct, frozen=True):
     def fingerprint(self) -> str:
         """Return the SHA-256 of what is asked for, in hexadecimal: equal requests, equal text.
 
-        The order of keys in objects does not count.
+        The order of keys in objects does not count, and an empty context is none; so are metadata.
         """
-        asked = [self.flow, self.context, self.version, self.metadata]
+        context, metadata = (None if each == {} else each for each in (self.context, self.metadata))
+        asked = [self.flow, context, self.version, metadata]
         return hashlib.sha256(_canonical.encode(asked)).hexdigest()
 
     def check_same(self, fingerprint: str) -> None:

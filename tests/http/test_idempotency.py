@@ -30,6 +30,17 @@ def test_an_equal_request_with_the_key_is_answered_with_the_same_execution(serve
     assert ids(executions_of(served, body["flow_id"])) == [first.json()["execution_id"]]
 
 
+def test_no_context_and_an_empty_one_are_the_same_request(served):
+    flow_id, key = served.register(chain("succeed")), new_id("key")
+    first = execute_once(served, key, {"flow_id": flow_id})
+    for more in ({"context": None}, {"context": {}}, {"metadata": {}, "context": {}}):
+        again = execute_once(served, key, {"flow_id": flow_id} | more)
+        assert (again.status_code, is_replay(again)) == (200, True)
+        assert again.json() == first.json()
+    for more in ({"context": {"a": None}}, {"context": {}, "metadata": {"a": 1}}):
+        problem(execute_once(served, key, {"flow_id": flow_id} | more), 422)
+
+
 def test_a_request_that_is_repeated_while_it_runs_waits_as_the_first_one_does(served, files):
     body = {"flow_id": served.register(chain("hold")), "context": files}
     key = new_id("key")
