@@ -44,6 +44,17 @@ def test_every_event_is_documented(event: str) -> None:
     assert f"`{event}`" in DOCS["rest"]
 
 
+SAID_OF_ALL = {"seq", "type", "at", "by", "reason", "scope"}
+
+
+@pytest.mark.parametrize("event", typing.get_args(ExecutionEvent), ids=lambda event: event.__name__)
+def test_every_field_of_an_event_is_documented(event: type[msgspec.Struct]) -> None:
+    row = re.search(rf"^\| `{event.__name__}` \|(.*)", DOCS["rest"], re.MULTILINE)
+    assert row is not None
+    for field in {*event.__struct_fields__} - {"v"} - SAID_OF_ALL:
+        assert f"`{field}`" in row[1], field
+
+
 @pytest.mark.parametrize(
     "field",
     [
