@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import socket
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -56,6 +58,37 @@ def test_a_client_that_waits_gets_its_execution_if_that_ends_within_the_grace(
     Path(files["release"]).touch()
     assert answer.result().json()["status"] == "completed"
     assert server.process.wait() == 0
+
+
+def test_at_once_nobody_can_connect_any_more_and_only_requests_in_flight_are_answered(
+    server, background, tmp_path
+):
+    flow_id = server.register(chain("win_the_race"))
+    files = {"started": str(tmp_path / "started"), "release": str(tmp_path / "release")}
+    body = json.dumps({"flow_id": flow_id}).encode()
+    head = "POST /flows/execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with connect(server) as idle, connect(server) as in_flight:
+        idle.sendall(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 200 " in idle.recv(100)
+        in_flight.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
+        answer = execute(server, background, flow_id, files)
+        server.process.send()
+        while idle.recv(10_000):
+            pass  # it is closed
+        with pytest.raises(OSError, match="refused"):
+            connect(server)
+        in_flight.sendall(body)
+        refused = in_flight.recv(10_000).lower()
+        assert b" 503 " in refused
+        assert b"retry-after: " in refused
+    Path(files["release"]).touch()
+    assert answer.result().status_code == 200
+    assert server.process.wait() == 0
+
+
+def connect(server: Served) -> socket.socket:
+    url = httpx.URL(server.process.url)
+    return socket.create_connection((url.host, url.port), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
