@@ -7,6 +7,12 @@ from typing import Any
 
 MAX_VISITS = 3
 
+ASK = "ask"
+"""The task that waits for a signal of its name."""
+
+ASK_SECONDS = 0.5
+"""How long it waits, so that one which nobody answers comes to its end."""
+
 
 def _task(name: str, activity: str, *, at_most_once: bool = False) -> dict[str, Any]:
     task: dict[str, Any] = {"name": name, "activity": activity}
@@ -72,6 +78,16 @@ FLOWS = {
             ],
             _after("a", "once"),
             _after("once", "c", "mend"),
+        ),
+        _flow(
+            "asked",
+            [
+                _task("a", "quick"),
+                {"name": ASK, "kind": "signal", "timeout": ASK_SECONDS},
+                _task("c", "quick"),
+            ],
+            _after("a", ASK),
+            _after(ASK, "c"),
         ),
         _flow(
             "loop",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.crash.flows import is_at_most_once, target
+from tests.crash.flows import ASK, is_at_most_once, target
 
 Event = dict[str, Any]
 Run = tuple[str, int, int]
@@ -28,6 +28,7 @@ class History:
         receipt: the tasks that were stopped since the last request to cancel.
         changes: the reasons of the changes that are recorded, by their kind.
         error_task: where it failed.
+        signals: the signals that were received and not taken.
     """
 
     def __init__(self, flow: dict[str, Any]) -> None:
@@ -41,6 +42,8 @@ class History:
         self.had_failures = False
         self.error_task: str | None = None
         self.tag: str | None = None
+        self.signals: list[Any] = []
+        self._taken: list[Any] = []  # what the task that is about to finish has taken
         self._flow = flow
         self._next: str | None = None  # the task that is to be started: a new visit
         self._again: Run | None = None  # the attempt that is to be followed by the next one
@@ -103,6 +106,8 @@ class History:
             self._check(outcome["error"]["type"] == "Interrupted", event)
         else:
             self._check(run == self._running, event)
+        if event["task"] == ASK:
+            self._check_asked(event)
         visit = (event["task"], event["visit"])
         before = self.finished.get(visit)
         self._check(before is None or before["outcome"]["status"] == "failure", event)
@@ -114,6 +119,31 @@ class History:
             self._remember_end(event["task"], outcome["status"], run)
             return
         self._lead_on(event, outcome["status"], run)
+
+    def _check_asked(self, event: Event) -> None:
+        """A task that waits for a signal succeeds with what it takes, and takes what there is."""
+        taken, self._taken = self._taken, []
+        if event["outcome"]["status"] == "success":
+            self._check(taken == [event["outcome"]["data"]], event)
+        elif self.status != "cancelling":
+            self._check(not self.signals, event)
+            self._check(event["outcome"]["error"]["type"] == "TimedOut", event)
+
+    def _wait_started(self, event: Event) -> None:
+        run = (event["task"], event["visit"], event["attempt"])
+        self._check(run == self._running and event["task"] == ASK, event)
+
+    def _parked(self, event: Event) -> None:
+        self._check(self._running is not None and self._running[0] == ASK, event)
+
+    def _signal_received(self, event: Event) -> None:
+        self._check(event["name"] == ASK, event)
+        self.changes.setdefault("signal", []).append(event["key"])
+        self.signals.append(event["value"])
+
+    def _signal_taken(self, event: Event) -> None:
+        self._check(event["task"] == ASK and self.signals, event)
+        self._taken.append(self.signals.pop(0))
 
     def _remember_end(self, task: str, outcome: str, run: Run) -> None:
         """Note what a retry would go on with: behind a task that succeeded, or with it again."""
@@ -218,6 +248,10 @@ _FOLLOWERS: dict[str, Callable[[History, Event], None]] = {
     "AttemptInterrupted": History._attempt_interrupted,
     "TaskFinished": History._task_finished,
     "TaskSkipped": History._task_skipped,
+    "WaitStarted": History._wait_started,
+    "ExecutionParked": History._parked,
+    "SignalReceived": History._signal_received,
+    "SignalTaken": History._signal_taken,
     "ExecutionPaused": History._paused,
     "ExecutionResumed": History._resumed,
     "ExecutionRetried": History._retried,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.crash.client import Address, Answer, Client, LostError
-from tests.crash.flows import FLOWS
+from tests.crash.flows import ASK, FLOWS
 from tests.crash.ledger import Change, Ledger
 
 CLIENTS = 6
@@ -90,6 +90,7 @@ class Worker:
             self._start_with_key: 4,
             self._repeat: 3,
             self._start_and_cancel: 4,
+            self._start_and_signal: 3,
             self._cancel: 1,
             self._look: 2,
             self._pause_and_resume: 2,
@@ -176,6 +177,26 @@ class Worker:
             if self._random.random() < 0.5:
                 self._ask("show", "GET", f"/executions/{execution_id}?wait=0.005")
             self._change("cancel", execution_id, WAIT if self._random.random() < 0.5 else None)
+
+    def _start_and_signal(self) -> None:
+        """Answer a task that waits, or is about to, again and again until that is acknowledged."""
+        execution_id = self._send_start(next(self._names), "asked", None, ASYNC)
+        if execution_id is None:
+            return
+        key = next(self._names)
+        path = f"/executions/{execution_id}/signals/{ASK}"
+        for _ in range(REPEATS):
+            status = None
+            try:
+                answer = self._ask("signal", "POST", path, key, {"Idempotency-Key": key})
+                status = answer.status
+            except LostError:
+                if not self._client.reconnect():
+                    return
+            else:
+                return
+            finally:
+                self._ledger.changed(execution_id, Change("signal", key, status))
 
     def _cancel(self) -> None:
         if self._mine:
