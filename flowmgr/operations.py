@@ -154,6 +154,9 @@ class Operations:
     async def follow(self, execution_id: str, *, after: int = 0) -> AsyncIterator[RecordedEvent]:
         """Yield an execution's history and then what happens, until it has ended.
 
+        It ends before that if nothing will happen here: the execution is paused or in quarantine
+        and not live, or the engine is closing.
+
         Raises:
             ExecutionNotFoundError: there is none with this id.
         """

@@ -139,14 +139,14 @@ async def test_a_thread_has_left_its_code_before_the_next_attempt_begins(anyio_b
             most[0] = max(most[0], inside[0])
         try:
             for _ in range(4):
-                threading.Event().wait(0.005)
+                threading.Event().wait(0.03)
                 if entered[0] % 2:
                     anyio.from_thread.check_cancelled()
         finally:
             with lock:
                 inside[0] -= 1
 
-    tried = task("thread", timeout=0.01, retry={"maximum_attempts": 4, "initial_interval": 0.001})
+    tried = task("thread", timeout=0.08, retry={"maximum_attempts": 4, "initial_interval": 0.001})
     async with open_engine(activities=[thread]) as engine:
         found = await engine.run(flow(tried))
         assert inside == [0]
