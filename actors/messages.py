@@ -51,7 +51,7 @@ class RecoverExecution(Message, frozen=True):
     quarantined_after: int | None = None
 
 
-class Environment(Message, frozen=True):
+class Environment(msgspec.Struct, frozen=True):
     """What the task actors of an execution share, and its router.
 
     Attributes:

@@ -188,7 +188,8 @@ class RecordingActor:
             self._acknowledged(error)
 
     def _acknowledged(self, error: Exception | None) -> None:
-        is_handling, self._is_handling = self._is_handling, True  # the message that has led to it
+        is_within = self._is_handling  # the message that has led to this is still being handled
+        self._is_handling = True
         try:
             events, self._pending = self._pending, ()
             if error is None:
@@ -201,8 +202,8 @@ class RecordingActor:
             if error is not None and not isinstance(error, NotRecordedError):
                 self.journal_failed(error)
         finally:
-            self._is_handling = is_handling
-        if not is_handling and (self._mail is not None or not self.state.busy):
+            self._is_handling = is_within
+        if not is_within and (self._mail is not None or not self.state.busy):
             self._handle()
 
     def _apply(self, events: tuple[Event, ...]) -> None:
