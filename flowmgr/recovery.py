@@ -43,6 +43,9 @@ SUSPECT: Final = 2
 again, it is known which one it was.
 """
 
+MAX_ALONE_FIRST: Final = 10
+"""Executions that are recovered alone before all others, which wait that long."""
+
 PROBATION: Final = 1.0
 """Seconds after which an execution that was recovered alone is not what ends the engine."""
 
@@ -148,9 +151,6 @@ class Recovery:
         progress.stranded = {}
         waiting, parked, together, alone, killers = _sorted(unfinished)
         progress.recovered += waiting
-        await self._set_timers(parked)
-        for first in range(0, len(together), CHUNK):
-            await self._bring_back(together[first : first + CHUNK])
         for each in killers:
             goes_on = each.status == "cancelling"
             logger.error(
@@ -160,7 +160,13 @@ class Recovery:
                 _kills(each),
             )
             await self._bring_back([each.execution_id], each)
-        for execution_id in alone:
+        # Before any other runs, of which one that has come further each time may end the engine.
+        for execution_id in alone[:MAX_ALONE_FIRST]:
+            await self._bring_back_alone(execution_id)
+        await self._set_timers(parked)
+        for first in range(0, len(together), CHUNK):
+            await self._bring_back(together[first : first + CHUNK])
+        for execution_id in alone[MAX_ALONE_FIRST:]:
             await self._bring_back_alone(execution_id)
 
     async def _set_timers(self, parked: Sequence[Unfinished]) -> None:

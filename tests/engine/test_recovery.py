@@ -25,9 +25,10 @@ from actors.ports import Batch
 from actors.recovery import GIVEN_UP
 from flowmgr import activity
 from flowmgr.errors import ExecutionStateError
+from flowmgr.journal.sqlite.journal import SqliteJournal
 from flowmgr.journal.store import ExecutionQuery
 from flowmgr.language.definition import FlowDefinition
-from flowmgr.recovery import CHUNK, MAX_KILLS, Recovery
+from flowmgr.recovery import CHUNK, MAX_KILLS, SUSPECT, Recovery
 from tests.support.flows import PATIENCE, chain, ending_of, recorded, until
 
 pytestmark = pytest.mark.anyio
@@ -383,6 +384,25 @@ async def test_what_is_resumed_from_quarantine_may_end_the_engine_as_often_again
                 await engine.resume(execution_id)
             if number < MAX_KILLS:
                 await until(lambda: steps.waiting > waiting)  # noqa: B023 - it is called at once
+
+
+async def test_what_is_suspected_is_recovered_alone_before_any_other_runs(durable, monkeypatch):
+    before, taken_up = Steps(waits_in="a"), []
+    async with durable.open(*before.all("a")) as engine:
+        ids = [(await engine.start(chain("a"))).execution_id for _ in range(3)]
+        await until(lambda: before.waiting == len(ids))
+        for _ in range(SUSPECT):
+            await engine._store.count_recovery([ids[1]])
+    read = SqliteJournal.read_histories
+
+    async def note(store, execution_ids):
+        taken_up.append(execution_ids)
+        return await read(store, execution_ids)
+
+    monkeypatch.setattr(SqliteJournal, "read_histories", note)
+    async with durable.open(*Steps().all("a")) as engine:
+        await recovered(engine)
+    assert taken_up == [[ids[1]], [ids[0], ids[2]]]
 
 
 async def test_who_waits_for_what_ends_the_engine_does_not_keep_it_from_being_quarantined(durable):
