@@ -94,13 +94,14 @@ def running(at=2.0):
     return TaskStarted(at=at, task="a")
 
 
-def finished(at=3.0, error=None):
+def finished(at=3.0, error=None, *, scope="", task="a"):
     outcome = Outcome("success", 0.25, msgspec.Raw(b"[1,null]"))
     if error is not None:
         outcome = Outcome("failure", 0.25, error=error)
     return TaskFinished(
         at=at,
-        task="a",
+        scope=scope,
+        task=task,
         visit=1,
         attempt=1,
         outcome=outcome,
@@ -824,6 +825,30 @@ async def test_recoveries_are_counted_until_a_task_finishes_or_somebody_forgives
         await store.forgive(None)
         assert await recoveries(store) == {"e1": 0, "e2": 0, "e3": 0, "e4": 0}
         await append(store, "e4", 3, finished(), running())
+
+
+async def test_the_count_of_recoveries_goes_on_until_nothing_is_left_that_was_interrupted(tmp_path):
+    def interrupted(scope, task):
+        return AttemptInterrupted(at=3.0, scope=scope, task=task, visit=1, attempt=1)
+
+    async with open_sqlite(tmp_path / "journal.db") as store:
+        await start(store, "e")
+        await store.count_recovery(["e"])
+        attempts = (
+            interrupted("/fork/a", "b"),
+            interrupted("/fork/a/deep/1", "a"),
+            interrupted("", "c"),
+        )
+        await append(store, "e", 3, *attempts)
+        await append(store, "e", 6, finished(scope="/fork/b", task="b"))
+        await append(store, "e", 7, finished(scope="/fork/a", task="b"))
+        await append(store, "e", 8, finished(scope="/fork/a", task="deep"))  # with what is in it
+        assert await recoveries(store) == {"e": 1}
+        stopped = TaskStopped(at=3.0, task="c", attempt=1, how="killed", seconds=0.0)
+        await append(store, "e", 9, stopped)
+        assert await recoveries(store) == {"e": 1}
+        await append(store, "e", 10, finished())
+        assert await recoveries(store) == {"e": 0}
 
 
 async def test_being_parked_ends_the_count_of_recoveries_and_so_does_what_follows(tmp_path):

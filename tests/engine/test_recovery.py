@@ -29,6 +29,7 @@ from flowmgr.journal.sqlite.journal import SqliteJournal
 from flowmgr.journal.store import ExecutionQuery
 from flowmgr.language.definition import FlowDefinition
 from flowmgr.recovery import CHUNK, MAX_KILLS, SUSPECT, Recovery
+from tests.engine.constructs.world import body, task
 from tests.support.flows import PATIENCE, chain, ending_of, recorded, until
 
 pytestmark = pytest.mark.anyio
@@ -386,6 +387,31 @@ async def test_what_is_resumed_from_quarantine_may_end_the_engine_as_often_again
                 await until(lambda: steps.waiting > waiting)  # noqa: B023 - it is called at once
 
 
+async def test_what_ends_the_engine_is_quarantined_though_another_branch_comes_further_each_time(
+    durable,
+):
+    steps, ticks = Steps(waits_in="kill"), []
+
+    @activity
+    async def tick():
+        ticks[-1] += 1
+        if ticks[-1] > 1:  # one of them finishes in each engine
+            await anyio.sleep_forever()
+
+    many = [task(f"t{number}", activity="tick") for number in range(2 * MAX_KILLS)]
+    fork = task("fork", kind="parallel", branches={"a": body(task("kill")), "b": body(*many)})
+    while len(ticks) < 2 * MAX_KILLS:
+        ticks.append(0)
+        async with durable.open(*steps.all("kill"), tick) as engine:
+            if len(ticks) == 1:
+                await engine.start(chain("fork", tasks=[fork]))
+            await until(lambda: engine.recovery.quarantined or steps.waiting == len(ticks))
+            if engine.recovery.quarantined:
+                break
+            await until(lambda: ticks[-1] > 1)
+    assert ticks == [2] * MAX_KILLS + [0]
+
+
 async def test_what_is_suspected_is_recovered_alone_before_any_other_runs(durable, monkeypatch):
     before, taken_up = Steps(waits_in="a"), []
     async with durable.open(*before.all("a")) as engine:
@@ -422,8 +448,8 @@ async def test_who_waits_for_what_ends_the_engine_does_not_keep_it_from_being_qu
 def undoing(*names):
     """A flow with a compensation for each of these tasks, of which the last one is last to run."""
     document = chain(*names, "long")
-    for name, task in zip(names, document["tasks"], strict=False):
-        task["compensate"] = {"activity": f"undo-{name}"}
+    for name, each in zip(names, document["tasks"], strict=False):
+        each["compensate"] = {"activity": f"undo-{name}"}
     return document | {"finally": {"start_task": "tidy", "tasks": [{"name": "tidy"}]}}
 
 

@@ -9,17 +9,11 @@ from typing import Final
 
 import msgspec
 
-from actors.events import (
-    TERMINAL,
-    CancelRequested,
-    ExecutionResumed,
-    ExecutionRetried,
-    TaskFinished,
-    TaskSkipped,
-)
+from actors.events import TERMINAL
 from actors.ports import Batch, KeyTakenError, NotRecordedError, StartKey
 from flowmgr.errors import ExecutionDamagedError, InternalError, JournalError
 from flowmgr.journal.sqlite import repair
+from flowmgr.journal.sqlite.blame import NOBODY, Blamed, still_blamed
 from flowmgr.journal.sqlite.chain import Chain, link
 from flowmgr.journal.sqlite.queries import READ, WRITE, insert_events
 from flowmgr.journal.sqlite.rows import (
@@ -33,15 +27,6 @@ from flowmgr.journal.sqlite.rows import (
 from flowmgr.journal.store import ExecutionSummary, summarise
 
 logger = logging.getLogger(__name__)
-
-_FURTHER: Final = (
-    TaskFinished,
-    TaskSkipped,
-    CancelRequested,
-    ExecutionResumed,
-    ExecutionRetried,
-)
-"""Events behind which other code runs than before, which is not to blame for what that has done."""
 
 PAGE: Final = 4096
 """Bytes of a page of the database."""
@@ -61,6 +46,8 @@ class Head(msgspec.Struct, frozen=True):
         crc: the checksum of its last row.
         summary: how it stands.
         recoveries: how often it was recovered since it last came further.
+        blamed: what may have ended the engine before that; unknown, and empty, before it is
+            recovered by this run of it.
     """
 
     number: int
@@ -68,6 +55,7 @@ class Head(msgspec.Struct, frozen=True):
     crc: int
     summary: ExecutionSummary
     recoveries: int
+    blamed: Blamed = NOBODY
 
 
 class Recorder:
@@ -199,13 +187,15 @@ class Recorder:
         next_seq = head.next_seq + len(batch.events)
         summary = summarise(head.summary, batch.execution_id, batch.events)
         assert summary is not None
-        recoveries = head.recoveries
-        if recoveries and _comes_further(head.summary, summary, batch):
-            recoveries = 0
+        recoveries, blamed = head.recoveries, head.blamed
+        if recoveries:
+            is_parked = head.summary.is_parked or summary.is_parked
+            still = None if is_parked else still_blamed(blamed, batch.events)
+            recoveries, blamed = (0, NOBODY) if still is None else (recoveries, still)
         if summary is not head.summary or recoveries != head.recoveries:
             row = ExecutionRow(head.number, summary, recoveries, next_seq - 1, crc)
             self._update("update_execution", row)
-        self._remember(batch, Head(head.number, next_seq, crc, summary, recoveries))
+        self._remember(batch, Head(head.number, next_seq, crc, summary, recoveries, blamed))
 
     def _insert_event(self, number: int, previous: int, batch: Batch, events: bytes) -> int:
         self._position += 1
@@ -328,13 +318,6 @@ class Recorder:
     def _find_key(self, key: StartKey) -> KeyRow | None:
         values = self.connection.execute(READ["start_key"], (key.scope, key.key)).fetchone()
         return None if values is None else KeyRow.read(values)
-
-
-def _comes_further(before: ExecutionSummary, after: ExecutionSummary, batch: Batch) -> bool:
-    """Whether a batch shows that what the execution was recovered for has not ended the engine."""
-    if before.is_parked or after.is_parked:
-        return True
-    return any(isinstance(event, _FURTHER) for event in batch.events)
 
 
 def _does_not_continue(batch: Batch, next_seq: int) -> InternalError:
