@@ -27,7 +27,9 @@ from actors.plan import Plan
 from actors.ports import Clock, KeyTakenError, StartKey
 from actors.state import ExecutionState
 from flowmgr import builtins
-from flowmgr.activities import Activity, ActivityCatalogue, RunnerResources
+from flowmgr.activities.catalogue import ActivityCatalogue
+from flowmgr.activities.declaration import Activity
+from flowmgr.activities.runners import RunnerResources
 from flowmgr.clock import SystemClock
 from flowmgr.errors import EngineClosedError, JournalError
 from flowmgr.executions import Execution, view

@@ -7,14 +7,7 @@ from typing import Any
 
 from flowmgr.errors import DefinitionError, FlowSetError
 from flowmgr.flows import Flows, RegisteredFlow
-from flowmgr.language.rules import FlowReference, KnownFlows
-from flowmgr.language.validation import OpenedFlow
-
-
-def known_together(documents: Sequence[Any]) -> KnownFlows:
-    """Return the latest versions of the flows that *documents* have, with what these run."""
-    opened = [OpenedFlow(document) for document in documents]
-    return {FlowReference(each.id, None): each.flows for each in opened if each.id is not None}
+from flowmgr.language.validation import known_together
 
 
 async def register_together(flows: Flows, documents: Sequence[Any]) -> list[RegisteredFlow]:

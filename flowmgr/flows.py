@@ -8,19 +8,19 @@ from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import msgspec
-import uuid_utils
 
 from actors.events import ExecutionStarted
 from actors.plan import Plan
 from actors.ports import ActivityRunner, Clock
-from flowmgr.activities import ActivityCatalogue, RunnerResources, SimulatedRunner, runner_for
+from flowmgr.activities.catalogue import ActivityCatalogue
+from flowmgr.activities.runners import RunnerResources, SimulatedRunner, runner_for
 from flowmgr.errors import DefinitionError, FlowNotFoundError, JournalError, Problem
 from flowmgr.http.runner import HttpResources, HttpRunner
 from flowmgr.journal.store import FlowRecord, Store
 from flowmgr.language.compiler import compile_flow
 from flowmgr.language.definition import FlowDefinition, digest
 from flowmgr.language.rules import FlowReference, KnownFlows, flows_run_by
-from flowmgr.language.validation import OpenedFlow, ValidatedFlow
+from flowmgr.language.validation import OpenedFlow, ValidatedFlow, new_flow_id
 from flowmgr.settings import Settings
 from flowmgr.subflows import Children, SubflowRunner
 
@@ -326,11 +326,6 @@ def _keep(kept: dict[K, V], key: K, value: V) -> None:
 
 def _registered(record: FlowRecord) -> RegisteredFlow:
     return RegisteredFlow(_decode(record.definition), record.version, record.registered_at)
-
-
-def new_flow_id() -> str:
-    """Return an id for a flow that has none."""
-    return f"flow-{uuid_utils.uuid7()}"
 
 
 _encode = msgspec.json.Encoder().encode

@@ -15,20 +15,9 @@ from flowmgr.language.findings import Findings, kind_of
 from flowmgr.language.texts import Fault
 from flowmgr.language.vocabulary import FLOW_FIELDS
 from flowmgr.language.yaml_documents import parse_yaml
+from web.limits import MAX_BY, MAX_REASON, MAX_TASK, MAX_VERSION
 from web.problems import RequestError
 from web.requests import AnyRequest, header
-
-MAX_BY: Final = 200
-"""Characters that the name of whoever asks may have."""
-
-MAX_REASON: Final = 1000
-"""Characters that a reason may have."""
-
-MAX_TASK: Final = 10_000
-"""Characters that the path of a task may have: of 41 names, each with all of its 128 escaped."""
-
-MAX_VERSION: Final = 10**9
-"""The greatest number of a version that can be asked for."""
 
 YAML_TYPES: Final = ("application/yaml", "application/x-yaml", "text/yaml")
 DOCUMENT_TYPES: Final = ("application/json", "application/yaml")

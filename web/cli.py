@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Final
+
 import rich_click as click
 
-from web.commands.executions import executions
-from web.commands.flows import run, validate
-from web.commands.journal import journal
-from web.commands.schema import schema
-from web.commands.serve import serve
+COMMANDS: Final = ("serve", "run", "validate", "schema", "executions", "journal")
+"""Each is in a module of its name, which is loaded when the command is used: most have no use for
+the engine, or for the REST surface, which take longer to load than what they do.
+"""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.RichGroup):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - it is click's
+        """Return the names of the commands, in the order in which they are shown."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None if there is none of this name, and all are to be suggested."""
+        for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                module = importlib.import_module(f"web.commands.{name}")
+                self.add_command(getattr(module, name))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="flowmgr", prog_name="flowmgr")
 def main() -> None:
     """Flow orchestration with a REST API and clean cancellation."""
-
-
-for command in (serve, run, validate, schema, executions, journal):
-    main.add_command(command)

@@ -5,26 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 from litestar.openapi.spec import Parameter, Schema
 
 from actors.events import is_scalar
-from actors.state import ExecutionStatus
 from flowmgr.journal.store import ExecutionQuery, metadata_text
 from flowmgr.language.fields import Fields
 from flowmgr.language.findings import Findings, Names, join, quote, shorten
 from flowmgr.metadata import MAX_ENTRIES, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
-from web.bodies import MAX_VERSION, is_whole_number
+from web.bodies import is_whole_number
 from web.descriptions import an_object, text, truth, whole_number
+from web.limits import MAX_VERSION, METADATA, STATUSES
 from web.parameters import refuse_parameters
 from web.requests import AnyRequest
 
-METADATA: Final = "metadata."
-"""What the names of query parameters for metadata begin with."""
-
-STATUSES: Final = get_args(ExecutionStatus)
 EPOCH: Final = 1970
 MIN_SECONDS: Final = 10**8
 MAX_SECONDS: Final = 10**11

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from actors.outcome import OutcomeStatus
-from flowmgr.activities import Activity
+from flowmgr.activities.declaration import Activity
 from flowmgr.errors import Problem
 from flowmgr.flows import RegisteredFlow
 from flowmgr.language.definition import FlowDefinition

@@ -20,14 +20,11 @@ from actors.state import Cancellation, ExecutionStatus
 from flowmgr.bulk import BulkAction, BulkFailure, BulkReport, BulkRequest
 from flowmgr.executions import Execution
 from flowmgr.journal.store import ExecutionSummary
+from web.limits import MAX_ITEMS
 
 T = TypeVar("T")
 
 ReadyStatus = Literal["ready", "stopping", "degraded", "recovering"]
-
-MAX_ITEMS = 100
-"""Executions that an answer about many of them names."""
-
 
 encode = msgspec.json.Encoder().encode
 """Writes a resource as JSON."""

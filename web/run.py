@@ -17,7 +17,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from actors.events import Event, TaskFinished, TaskStarted, TaskStopped
-from flowmgr.activities import Activity
+from flowmgr.activities.declaration import Activity
 from flowmgr.engine import Engine, open_engine
 from flowmgr.errors import ExecutionEndedError
 from flowmgr.executions import Execution

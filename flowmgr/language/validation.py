@@ -17,9 +17,10 @@ Code of both:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+import uuid_utils
 
 from flowmgr.errors import DefinitionError, Problem
 from flowmgr.language.advice import warn_about_conditions, warn_about_graph
@@ -38,7 +39,7 @@ from flowmgr.language.rules import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
 Inspection = tuple[FlowDefinition | None, list[Problem], list[Problem]]
 """The definition, None when there are problems; the problems; the warnings."""
@@ -151,3 +152,14 @@ def inspect(
 ) -> Inspection:
     """Look at a document as `read_definition` does, without raising."""
     return OpenedFlow(document).inspect(activities=activities, flows=flows, new_id=new_id)
+
+
+def known_together(documents: Sequence[Any]) -> KnownFlows:
+    """Return the latest versions of the flows that *documents* have, with what these run."""
+    opened = [OpenedFlow(document) for document in documents]
+    return {FlowReference(each.id, None): each.flows for each in opened if each.id is not None}
+
+
+def new_flow_id() -> str:
+    """Return an id for a flow that has none."""
+    return f"flow-{uuid_utils.uuid7()}"

@@ -17,16 +17,11 @@ from actors.context import Context
 from actors.events import TaskStarted
 from actors.outcome import describe_error
 from actors.ports import Attempt
-from flowmgr.activities import (
-    Activity,
-    ActivityCatalogue,
-    InvalidArgumentsError,
-    MissingParameterError,
-    ProcessDiedError,
-    RunnerResources,
-    activity,
-    runner_for,
-)
+from flowmgr.activities.binding import InvalidArgumentsError, MissingParameterError
+from flowmgr.activities.catalogue import ActivityCatalogue
+from flowmgr.activities.declaration import Activity, activity
+from flowmgr.activities.processes import ProcessDiedError
+from flowmgr.activities.runners import RunnerResources, runner_for
 from flowmgr.errors import EngineClosedError
 from tests.support import sample_activities as samples
 

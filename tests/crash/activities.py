@@ -14,7 +14,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from actors.context import Context
-from flowmgr.activities import activity
+from flowmgr.activities.declaration import activity
 from tests.crash.effects import current, leave
 
 QUICK = 0.002

@@ -17,7 +17,9 @@ from flowmgr.language import validation
 from flowmgr.settings import Settings
 from tests.support.server_process import ROOT
 from web.app import create_app
-from web.cli import main
+from web.commands.executions import executions
+from web.commands.journal import journal
+from web.commands.serve import serve
 from web.filters import FILTERS
 from web.resources import BulkResource, CancellationResource, ExecutionResource, Readiness
 
@@ -78,7 +80,7 @@ def test_every_field_about_readiness_is_documented(field: str) -> None:
     assert f"`{field}`" in DOCS["operations"]
 
 
-@pytest.mark.parametrize("option", main.commands["serve"].params, ids=lambda option: option.name)
+@pytest.mark.parametrize("option", serve.params, ids=lambda option: option.name)
 def test_every_flag_of_serve_is_documented_with_its_variable(option: click.Parameter) -> None:
     flag = option.opts[0]
     variable = "FLOWMGR_" + flag.lstrip("-").replace("-", "_").upper()
@@ -90,9 +92,7 @@ def commands_of(group: click.Command) -> list[click.Command]:
     return list(group.commands.values())
 
 
-@pytest.mark.parametrize(
-    "command", commands_of(main.commands["executions"]), ids=lambda command: command.name
-)
+@pytest.mark.parametrize("command", commands_of(executions), ids=lambda command: command.name)
 def test_every_command_about_executions_is_documented_with_its_options(
     command: click.Command,
 ) -> None:
@@ -103,9 +103,7 @@ def test_every_command_about_executions_is_documented_with_its_options(
                 assert flag in DOCS["operations"], flag
 
 
-@pytest.mark.parametrize(
-    "command", commands_of(main.commands["journal"]), ids=lambda command: command.name
-)
+@pytest.mark.parametrize("command", commands_of(journal), ids=lambda command: command.name)
 def test_every_command_about_journals_is_documented(command: click.Command) -> None:
     assert f"flowmgr journal {command.name} " in DOCS["operations"]
 

@@ -29,6 +29,7 @@ from tests.support.flowmgr_server import (
 )
 from tests.support.server_process import PATIENCE, ROOT, ServerProcess
 from web.cli import main
+from web.commands.serve import serve
 from web.commands.trying import example_context
 
 EXAMPLE_FILE = str(ROOT / "examples" / "flow123.json")
@@ -75,7 +76,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
         pytest.fail("it would have been started")
 
     monkeypatch.setattr("web.commands.serve.serve_app", start)
-    monkeypatch.setattr("web.commands.flows.run_flow", start)
+    monkeypatch.setattr("web.commands.run.run_flow", start)
 
     def run(*args: str, env: Mapping[str, str] | None = None) -> Ran:
         ran = CliRunner().invoke(main, args, env=env, prog_name="flowmgr")
@@ -508,7 +509,7 @@ def test_a_bad_value_is_refused_from_the_environment_too_and_named(here, name, v
 
 def test_every_option_of_serve_can_be_set_by_the_environment_and_help_says_so(here):
     said = "".join(in_one_line(here("serve", "--help").out).split())
-    for option in main.commands["serve"].params:
+    for option in serve.params:
         if option.name != "help":
             assert f"FLOWMGR_{option.name.upper()}" in said
 

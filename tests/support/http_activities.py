@@ -13,7 +13,7 @@ import msgspec
 
 from actors.context import Context
 from actors.ports import Acknowledge, Batch
-from flowmgr.activities import activity
+from flowmgr.activities.declaration import activity
 from flowmgr.journal.memory import MemoryJournal
 
 LOOK_SECONDS = 0.005

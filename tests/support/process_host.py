@@ -10,7 +10,7 @@ import anyio
 from actors.context import Context
 from actors.events import TaskStarted
 from actors.ports import Attempt
-from flowmgr.activities import RunnerResources, runner_for
+from flowmgr.activities.runners import RunnerResources, runner_for
 from tests.support import sample_activities
 
 

@@ -18,7 +18,8 @@ import msgspec
 
 from actors.context import Context
 from actors.outcome import ActivityError
-from flowmgr.activities import Terminated, activity
+from flowmgr.activities.declaration import activity
+from flowmgr.activities.wire import Terminated
 
 
 class Order(msgspec.Struct):

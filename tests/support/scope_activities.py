@@ -8,7 +8,7 @@ import random
 import anyio
 import anyio.lowlevel
 
-from flowmgr.activities import activity
+from flowmgr.activities.declaration import activity
 
 
 def _leave(file: str, *words: object) -> None:

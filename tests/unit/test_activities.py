@@ -12,14 +12,16 @@ import pytest
 from actors.context import Context
 from actors.outcome import ErrorInfo, ReportedError, describe_error
 from flowmgr import builtins
-from flowmgr.activities import (
-    Activity,
-    ActivityCatalogue,
+from flowmgr.activities.catalogue import ActivityCatalogue
+from flowmgr.activities.declaration import Activity, activity
+from flowmgr.activities.runners import (
+    ContextTaskRunner,
+    ProcessRunner,
     RunnerResources,
-    activity,
+    TaskRunner,
+    ThreadRunner,
     runner_for,
 )
-from flowmgr.activities.runners import ContextTaskRunner, ProcessRunner, TaskRunner, ThreadRunner
 from flowmgr.errors import ActivityDeclarationError
 from tests.support import sample_activities as samples
 
@@ -310,7 +312,7 @@ def test_a_default_gives_way_to_an_activity_of_its_name():
 
 def test_a_module_in_the_current_directory_is_found(tmp_path, monkeypatch):
     (tmp_path / "own_activities.py").write_text(
-        "from flowmgr.activities import activity\n@activity\ndef own(context): return 1\n"
+        "from flowmgr import activity\n@activity\ndef own(context): return 1\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -327,11 +329,11 @@ def test_a_module_in_the_current_directory_is_found(tmp_path, monkeypatch):
         ("def f(:", "SyntaxError"),
         ("a = 1", "has no activities"),
         (
-            "from flowmgr.activities import activity\n@activity\ndef f(*args): pass",
+            "from flowmgr import activity\n@activity\ndef f(*args): pass",
             "takes any number",
         ),
         (
-            "from flowmgr.activities import activity\n@activity\ndef f(a: 'Nothing'): pass",
+            "from flowmgr import activity\n@activity\ndef f(a: 'Nothing'): pass",
             "cannot be resolved",
         ),
     ],

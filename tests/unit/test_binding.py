@@ -7,13 +7,9 @@ import msgspec
 import pytest
 
 from actors.context import Context
-from flowmgr.activities import (
-    ActivityCatalogue,
-    InvalidParameterError,
-    MissingParameterError,
-    activity,
-)
-from flowmgr.activities.binding import Binding
+from flowmgr.activities.binding import Binding, InvalidParameterError, MissingParameterError
+from flowmgr.activities.catalogue import ActivityCatalogue
+from flowmgr.activities.declaration import activity
 from flowmgr.errors import ActivityDeclarationError
 
 

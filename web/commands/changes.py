@@ -10,13 +10,12 @@ from typing import Any, Final
 
 import rich_click as click
 
-from web.bodies import MAX_BY
 from web.commands.client import AnswerError, Server, asks_server, path_of
 from web.commands.errors import NOT_FINE
 from web.commands.filters import Filters, filter_options
 from web.commands.options import Seconds, json_option, read_json
 from web.commands.showing import print_json
-from web.resources import MAX_ITEMS
+from web.limits import MAX_BY, MAX_ITEMS
 
 BULK: Final = "/executions/bulk"
 DONE: Final = {"cancel": "cancelled", "retry": "retried", "delete": "deleted"}

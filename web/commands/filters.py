@@ -11,7 +11,7 @@ from typing import Any
 import rich_click as click
 
 from web.commands.options import Duration
-from web.filters import FILTERS, METADATA, STATUSES
+from web.limits import METADATA, STATUSES
 
 Filters = dict[str, Any]
 """Filters as the REST surface has them in a body, metadata as an object of text."""
@@ -69,7 +69,15 @@ _OPTIONS = [
     ),
 ]
 
-_FIELDS = {name: name for name in FILTERS if name != "version"} | {"flow_version": "version"}
+_FIELDS = {
+    "status": "status",
+    "flow_id": "flow_id",
+    "flow_version": "version",
+    "started_after": "started_after",
+    "started_before": "started_before",
+    "ended_before": "ended_before",
+    "had_failures": "had_failures",
+}
 """The fields of a filter, by the options that give them."""
 
 

@@ -12,10 +12,8 @@ import rich_click as click
 from msgspec.structs import replace
 
 from flowmgr.errors import InputError, Problem
-from flowmgr.flow_sets import known_together
-from flowmgr.flows import new_flow_id
 from flowmgr.language.rules import KnownFlows
-from flowmgr.language.validation import Inspection, OpenedFlow
+from flowmgr.language.validation import Inspection, OpenedFlow, known_together, new_flow_id
 from web.commands.documents import SUFFIXES, parse_file
 from web.commands.errors import refuse
 

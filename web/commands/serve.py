@@ -11,7 +11,7 @@ from typing import Any
 import rich_click as click
 
 from flowmgr import builtins
-from flowmgr.activities import ActivityCatalogue
+from flowmgr.activities.catalogue import ActivityCatalogue
 from flowmgr.settings import Settings
 from web.app import AppLifecycle, create_app
 from web.commands.errors import tells_errors

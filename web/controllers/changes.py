@@ -17,9 +17,10 @@ from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.executions import Execution
 from web.answers import answer, waited_answer
-from web.bodies import MAX_BY, MAX_REASON, optional_fields, read_field, refuse_faulty
+from web.bodies import optional_fields, read_field, refuse_faulty
 from web.controllers.executions import ExecutionId
 from web.descriptions import PREFER, an_object, body, described, text, whole_number
+from web.limits import MAX_BY, MAX_REASON
 from web.requests import AnyRequest, preference
 from web.resources import ExecutionResource
 from web.surface import engine_of

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from litestar import Controller, delete, get
 from litestar.params import Parameter
 
-from web.bodies import MAX_BY, MAX_REASON
 from web.controllers.flows import Cursor, Limit
 from web.cursors import decode_cursor, decode_number_cursor, encode_cursor
 from web.descriptions import described
 from web.event_resources import event_resource
-from web.filters import FILTER_PARAMETERS, FILTERS, METADATA, query_of
+from web.filters import FILTER_PARAMETERS, FILTERS, query_of
+from web.limits import MAX_BY, MAX_REASON, METADATA
 from web.parameters import OWN_PARAMETERS, QueryParameters
 from web.requests import AnyRequest
 from web.resources import (
