@@ -41,14 +41,12 @@ class RegisteredFlow(msgspec.Struct, frozen=True):
         definition: what was understood, defaults filled in.
         version: its version, from 1.
         registered_at: seconds since 1970-01-01 UTC.
-        is_new: whether this registration made the version; False if it was the latest already.
         warnings: what is allowed but worth a look; only right after registering.
     """
 
     definition: FlowDefinition
     version: int
     registered_at: float
-    is_new: bool = False
     warnings: tuple[Problem, ...] = ()
 
 
@@ -187,7 +185,7 @@ class Flows:
         validated = await self.read(document, beside)
         definition = validated.definition
         try:
-            record, is_new = await self._store.put_flow(
+            record, _ = await self._store.put_flow(
                 definition.id,
                 digest(definition),
                 _encode(definition),
@@ -196,9 +194,7 @@ class Flows:
             )
         finally:
             self._forget(definition.id)
-        return RegisteredFlow(
-            definition, record.version, record.registered_at, is_new, validated.warnings
-        )
+        return RegisteredFlow(definition, record.version, record.registered_at, validated.warnings)
 
     async def get(self, flow_id: str, version: int | None) -> RegisteredFlow:
         """Return a version of a flow, the latest if *version* is None.

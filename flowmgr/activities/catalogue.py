@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any
 
 from flowmgr.activities.declaration import Activity
-from flowmgr.activities.runners import SimulatedRunner
 from flowmgr.errors import ActivityDeclarationError
 
 AnyActivity = Activity[..., Any]
@@ -64,11 +63,6 @@ class ActivityCatalogue(Collection[AnyActivity]):
     def get(self, name: str) -> AnyActivity | None:
         """Return the activity that is called *name*, or None."""
         return self._by_name.get(name)
-
-    @staticmethod
-    def simulated(name: str) -> SimulatedRunner:
-        """Return what stands in for an activity that is not here."""
-        return SimulatedRunner(name)
 
     def __iter__(self) -> Iterator[AnyActivity]:
         return iter(self._by_name.values())

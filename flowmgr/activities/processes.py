@@ -191,7 +191,6 @@ class ProcessPool:
     """
 
     def __init__(self, size: int) -> None:
-        self._size: Final = size
         self._slots: Final = anyio.CapacityLimiter(size)
         self._children: Final[set[ChildProcess]] = set()
         self._idle: Final[list[ChildProcess]] = []  # the last one is the warmest

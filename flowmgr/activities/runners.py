@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import inspect
-import os
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,9 +21,6 @@ from flowmgr.activities.declaration import Activity
 from flowmgr.activities.processes import ProcessPool
 from flowmgr.activities.wire import Request
 
-THREADS: Final = 40
-"""Sync activities that run at once, unless something else is asked for."""
-
 SIMULATED_SECONDS: Final = 0.1
 
 
@@ -38,9 +34,9 @@ class RunnerResources:
         processes: process activities that run at once; further ones wait.
     """
 
-    def __init__(self, threads: int = THREADS, processes: int | None = None) -> None:
+    def __init__(self, threads: int, processes: int) -> None:
         self.threads: Final = anyio.CapacityLimiter(threads)
-        self.processes: Final = ProcessPool(processes or os.cpu_count() or 1)
+        self.processes: Final = ProcessPool(processes)
 
     async def __aenter__(self) -> Self:
         return self

@@ -18,7 +18,7 @@ from actors.values import ValueRefusedError, encode_value
 from flowmgr.http.errors import redirect_error, request_error
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-FIELDS: Final = ("method", "url", "headers", "query", "json", "follow_redirects")
+REQUEST_FIELDS: Final = ("method", "url", "headers", "query", "json", "follow_redirects")
 MAX_URL: Final = 8192
 MAX_PORT: Final = 65_535
 
@@ -85,19 +85,20 @@ def read_request(arguments: Any, key: str) -> HttpRequest:
     """Return the request that *arguments* ask for.
 
     Args:
-        arguments: an object with the fields `FIELDS`, of which only ``url`` must be there. Headers
-            and parameters of the query that are null are left out.
+        arguments: an object with the fields `REQUEST_FIELDS`, of which only ``url`` must be there.
+            Headers and parameters of the query that are null are left out.
         key: the ``Idempotency-Key`` of a POST or PATCH, unless the headers say something else.
 
     Raises:
-        ReportedError: they are none (`HttpRequestError`).
+        ReportedError: they do not describe a request (`HttpRequestError`).
     """
     if not isinstance(arguments, Mapping):
         raise request_error("the request must be an object with a 'url'")
     for field in arguments:
-        if field not in FIELDS:
+        if field not in REQUEST_FIELDS:
+            known = ", ".join(REQUEST_FIELDS)
             raise request_error(
-                f"the request has no field {str(field)[:64]!r}; the fields are {', '.join(FIELDS)}"
+                f"the request has no field {str(field)[:64]!r}; the fields are {known}"
             )
     follows = arguments.get("follow_redirects")
     if not isinstance(follows, bool | None):

@@ -25,7 +25,7 @@ from flowmgr.http.errors import (
     tls_error,
     transfer_error,
 )
-from flowmgr.http.expect import read_expect
+from flowmgr.http.expect import expected_statuses
 from flowmgr.http.network import GuardedNetwork, Resolve, StoppedError, resolve
 from flowmgr.http.request import REDIRECTS, HttpRequest, read_request, redirected
 from flowmgr.http.response import (
@@ -95,17 +95,14 @@ class HttpRunner:
 
     Args:
         resources: what the runners of the engine share.
-        expect: the statuses that are a success, as `read_expect` reads them; None for 200 to 299.
-
-    Raises:
-        ValueError: *expect* cannot be read.
+        expect: the statuses that are a success: see `expected_statuses`.
     """
 
     __slots__ = ("_expect", "_resources")
 
     def __init__(self, resources: HttpResources, expect: Iterable[int | str] | None = None) -> None:
         self._resources = resources
-        self._expect = read_expect(expect)
+        self._expect = expected_statuses(expect)
 
     async def run(self, attempt: Attempt) -> bytes:
         """Make the request that ``attempt.arguments`` describe, and return the answer.

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from actors.values import MAX_DEPTH, ValueRefusedError, encode_value
+from actors.values import ValueRefusedError, encode_value
 from flowmgr.errors import ContextError, DocumentError, Problem
 from flowmgr.language.findings import kind_of
 from flowmgr.language.unreadable import explain, place
@@ -56,9 +56,7 @@ def parse_json(text: bytes, *, max_depth: int = MAX_DOCUMENT_DEPTH) -> Any:
     return value
 
 
-def check_context(
-    context: object, *, max_bytes: int = MAX_CONTEXT_BYTES, max_depth: int = MAX_DEPTH
-) -> bytes:
+def check_context(context: object, *, max_bytes: int = MAX_CONTEXT_BYTES) -> bytes:
     """Check the context that an execution is to start with, and encode it.
 
     Its size is that of the text which ``json.dumps(context, ensure_ascii=False)`` writes, in UTF-8.
@@ -66,7 +64,6 @@ def check_context(
     Args:
         context: an object with text keys; None for an empty one.
         max_bytes: how large it may be.
-        max_depth: levels of objects and lists that it may have, itself included; 64 at most.
 
     Returns:
         The context as compact JSON.
@@ -84,11 +81,6 @@ def check_context(
     if not encoded.startswith(b"{"):
         message = f"The context must be an object, not {kind_of(context)}"
         _refuse_context("wrong_type", message, 'Name the value, as in {"value": ...}')
-    if encoded.count(b"[") + encoded.count(b"{") > max_depth and (
-        _too_deep_at(encoded, max_depth) is not None
-    ):
-        message = f"The context is nested deeper than {max_depth} levels"
-        _refuse_context("too_deep", message, "Send a flatter object")
     # The spaces and the other spelling of numbers cannot double the length.
     if 2 * len(encoded) > max_bytes and (size := _written_size(encoded)) > max_bytes:
         limit = "1MB" if max_bytes == MAX_CONTEXT_BYTES else f"{max_bytes} bytes"

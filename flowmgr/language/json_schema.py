@@ -8,17 +8,15 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
-from flowmgr.http.request import METHODS
+from flowmgr.http.expect import FIRST_STATUS, LAST_STATUS, STATUS_CLASS
+from flowmgr.http.request import METHODS, REQUEST_FIELDS
 from flowmgr.language.bodies import MAX_VISITS_LIMIT
 from flowmgr.language.definition import TaskKind
 from flowmgr.language.fields import MAX_SECONDS
 from flowmgr.language.task_fields import (
-    FIRST_STATUS,
-    LAST_STATUS,
     MAX_ATTEMPTS,
     MAX_BRANCHES,
     MAX_ITEMS,
-    STATUS_CLASS,
 )
 from flowmgr.language.texts import BINDABLE, ID_PATTERN, MAX_NAME_LENGTH
 from flowmgr.language.vocabulary import (
@@ -28,7 +26,6 @@ from flowmgr.language.vocabulary import (
     CONDITION_FIELDS,
     FLOW_FIELDS,
     KIND_FIELDS,
-    REQUEST_FIELDS,
     REQUIRED_FIELDS,
     RETRY_FIELDS,
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from flowmgr.http.request import METHODS, url_fault
+from flowmgr.http.request import METHODS, REQUEST_FIELDS, url_fault
 from flowmgr.language.fields import Fields
 from flowmgr.language.findings import Names, quote
 from flowmgr.language.formulas import (
@@ -15,7 +15,6 @@ from flowmgr.language.formulas import (
     read_template,
     read_text_template,
 )
-from flowmgr.language.vocabulary import REQUEST_FIELDS
 
 _EXPRESSION: Final = re.compile(r"(?<!\$)\$\{")  # $${ is the characters ${
 _SCHEMES: Final = ("http://", "https://")

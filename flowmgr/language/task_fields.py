@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from flowmgr.http.expect import FIRST_STATUS, LAST_STATUS, is_status
 from flowmgr.language.definition import (
     BodyDefinition,
     CompensationDefinition,
@@ -35,10 +35,6 @@ MAX_VERSION: Final = 2**31 - 1
 
 ReadBody = Callable[[Fields], BodyDefinition | None]
 """Reads a body that is inside of a task; None if it is not looked at."""
-
-STATUS_CLASS: Final = re.compile("[1-5]xx")
-FIRST_STATUS: Final = 100
-LAST_STATUS: Final = 599
 
 
 class Place(NamedTuple):
@@ -117,16 +113,7 @@ def _request(place: Place) -> dict[str, Any] | None:
 
 
 def _statuses(place: Place) -> tuple[int | str, ...]:
-    def is_status(value: object) -> bool:
-        if isinstance(value, str):
-            return STATUS_CLASS.fullmatch(value) is not None
-        return (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and FIRST_STATUS <= value <= LAST_STATUS
-        )
-
-    wanted = 'a status from 100 to 599, or a class of them as "2xx"'
+    wanted = f'a status from {FIRST_STATUS} to {LAST_STATUS}, or a class of them as "2xx"'
     fields, field = place.fields, place.field
     found = fields.optional_list(field, least=1)
     return tuple(

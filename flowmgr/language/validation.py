@@ -127,33 +127,6 @@ class OpenedFlow:
         return ValidatedFlow(definition, tuple(warnings))
 
 
-def read_definition(
-    document: object,
-    *,
-    activities: Collection[str] | None,
-    flows: KnownFlows | None = None,
-    new_id: Callable[[], str],
-) -> ValidatedFlow:
-    """Read a flow definition; see `OpenedFlow`.
-
-    Raises:
-        DefinitionError: with all problems.
-    """
-    opened = OpenedFlow(document)
-    return opened.validated(activities=activities, flows=flows, new_id=new_id)
-
-
-def inspect(
-    document: object,
-    *,
-    activities: Collection[str] | None,
-    flows: KnownFlows | None = None,
-    new_id: Callable[[], str],
-) -> Inspection:
-    """Look at a document as `read_definition` does, without raising."""
-    return OpenedFlow(document).inspect(activities=activities, flows=flows, new_id=new_id)
-
-
 def known_together(documents: Sequence[Any]) -> KnownFlows:
     """Return the latest versions of the flows that *documents* have, with what these run."""
     opened = [OpenedFlow(document) for document in documents]

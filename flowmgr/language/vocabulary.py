@@ -40,7 +40,6 @@ RETRY_FIELDS: Final = (
     "jitter",
 )
 COMPENSATION_FIELDS: Final = ("activity", "arguments", "retry", "timeout")
-REQUEST_FIELDS: Final = ("method", "url", "headers", "query", "json", "follow_redirects")
 
 KINDS: Final[tuple[TaskKind, ...]] = typing.get_args(TaskKind)
 

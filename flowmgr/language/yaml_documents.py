@@ -36,12 +36,11 @@ _AMBIGUOUS = re.compile(
 )
 
 
-def parse_yaml(text: bytes, *, max_depth: int = MAX_DOCUMENT_DEPTH) -> Any:
+def parse_yaml(text: bytes) -> Any:
     """Read a YAML document.
 
     Args:
         text: the document, in UTF-8.
-        max_depth: levels of mappings and sequences that it may have.
 
     Returns:
         Plain data, as `flowmgr.language.documents.parse_json` does. What aliases repeat is shared.
@@ -63,7 +62,7 @@ def parse_yaml(text: bytes, *, max_depth: int = MAX_DOCUMENT_DEPTH) -> Any:
         line = decoded.count("\n", 0, mark.start()) + 1
         message = f"The document has the character U+{ord(mark[0]):04X}, at line {line}"
         _refuse("", "ambiguous", f"{message}: not every reader breaks the line there", _ESCAPE)
-    return _Builder(max_depth).build(_events(decoded))
+    return _Builder().build(_events(decoded))
 
 
 def _events(text: str) -> Iterator[Any]:
@@ -129,8 +128,7 @@ class _Open(_Weighed):
 class _Builder:
     """Puts events together to one value."""
 
-    def __init__(self, max_depth: int) -> None:
-        self._max_depth = max_depth
+    def __init__(self) -> None:
         self._open: list[_Open] = []
         self._anchored: dict[str, _Weighed] = {}
         self._repeated = 0
@@ -170,13 +168,13 @@ class _Builder:
     def _begin(self, event: Any) -> None:
         self._refuse_tag(event)
         self._refuse_as_key(event)
-        if len(self._open) >= self._max_depth:
+        if len(self._open) >= MAX_DOCUMENT_DEPTH:
             self._refuse_deep(event)
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         self._open.append(_Open({} if is_mapping else [], event.anchor))
 
     def _refuse_deep(self, event: Any) -> NoReturn:
-        message = f"is nested deeper than {self._max_depth} levels"
+        message = f"is nested deeper than {MAX_DOCUMENT_DEPTH} levels"
         self._refuse(event, "too_deep", message, "Send a flatter document")
 
     def _refuse_as_key(self, event: Any) -> None:
@@ -193,7 +191,7 @@ class _Builder:
         if self._repeated > MAX_REPEATED:
             message = f"repeats more than {MAX_REPEATED:,} values and characters by aliases"
             self._refuse(event, "too_large", message, "Write it out, or send JSON")
-        if len(self._open) + repeated.height > self._max_depth:
+        if len(self._open) + repeated.height > MAX_DOCUMENT_DEPTH:
             self._refuse_deep(event)
         self._add(repeated)
 

@@ -18,10 +18,9 @@ from actors.events import TaskStarted
 from actors.outcome import describe_error
 from actors.ports import Attempt
 from flowmgr.activities.binding import InvalidArgumentsError, MissingParameterError
-from flowmgr.activities.catalogue import ActivityCatalogue
 from flowmgr.activities.declaration import Activity, activity
 from flowmgr.activities.processes import ProcessDiedError
-from flowmgr.activities.runners import RunnerResources, runner_for
+from flowmgr.activities.runners import RunnerResources, SimulatedRunner, runner_for
 from flowmgr.errors import EngineClosedError
 from tests.support import sample_activities as samples
 
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 @contextlib.asynccontextmanager
 async def open_resources(**options):
-    async with RunnerResources(**{"processes": 2, **options}) as resources:
+    async with RunnerResources(**{"threads": 40, "processes": 2, **options}) as resources:
         yield resources
 
 
@@ -234,7 +233,7 @@ async def test_a_sync_function_that_returns_a_coroutine_fails_clearly():
 
 
 async def test_an_unknown_activity_is_simulated_as_the_original_does():
-    runner = ActivityCatalogue.simulated("ship_order")
+    runner = SimulatedRunner("ship_order")
     assert await runner.run(attempt()) == b'"Result from ship_order"'
 
 

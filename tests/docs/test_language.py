@@ -10,6 +10,7 @@ import jsonschema_rs
 import pytest
 
 from flowmgr import activity, open_engine
+from flowmgr.http.request import REQUEST_FIELDS
 from flowmgr.language.json_schema import flow_schema
 from flowmgr.language.vocabulary import (
     ANY_TASK_FIELDS,
@@ -17,7 +18,6 @@ from flowmgr.language.vocabulary import (
     CONDITION_FIELDS,
     FLOW_FIELDS,
     KIND_FIELDS,
-    REQUEST_FIELDS,
     RETRY_FIELDS,
 )
 from tests.support.server_process import ROOT

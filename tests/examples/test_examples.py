@@ -7,9 +7,9 @@ import pytest
 
 from actors.events import TaskFinished
 from flowmgr.errors import ContextError, SignalError
-from flowmgr.language.validation import inspect
 from tests.examples.helpers import EXAMPLES, NAMES, documents, module, opened, output, result
 from tests.support.answering import answering, message
+from tests.support.definitions import inspect
 from tests.support.flows import recorded
 from tests.support.virtual_time import in_virtual_time
 

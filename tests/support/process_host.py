@@ -17,7 +17,7 @@ from tests.support import sample_activities
 async def main(files: list[str]) -> None:
     kinds = [sample_activities.ignore_termination, sample_activities.spin_in_process]
     async with (
-        RunnerResources(processes=len(files)) as resources,
+        RunnerResources(threads=1, processes=len(files)) as resources,
         anyio.create_task_group() as group,
     ):
         for number, file in enumerate(files):

@@ -255,7 +255,7 @@ def test_schemas_never_raise():
     ],
 )
 def test_every_isolation_has_its_runner(declared, kind):
-    assert type(runner_for(declared, RunnerResources())) is kind
+    assert type(runner_for(declared, RunnerResources(threads=1, processes=1))) is kind
 
 
 def test_an_error_reported_by_another_process_is_described_as_it_was_there():

@@ -16,7 +16,7 @@ from actors.ports import Attempt
 from flowmgr.language.compiler import compile_flow
 from flowmgr.language.fields import MAX_SECONDS
 from flowmgr.language.inline import RaiseRunner, SetRunner
-from flowmgr.language.validation import read_definition
+from tests.support.definitions import read_definition
 
 pytestmark = pytest.mark.anyio
 

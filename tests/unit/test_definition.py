@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from flowmgr.language.definition import ConditionDefinition, FlowDefinition, TaskDefinition, digest
-from flowmgr.language.validation import read_definition
+from tests.support.definitions import read_definition
 from tests.unit.test_validation import README
 
 FLOW = FlowDefinition(

@@ -12,8 +12,8 @@ import pytest
 from flowmgr.errors import Problem
 from flowmgr.language.definition import FlowDefinition
 from flowmgr.language.rules import FlowReference
-from flowmgr.language.validation import inspect, read_definition
 from flowmgr.language.vocabulary import ANY_TASK_FIELDS, KIND_FIELDS, TASK_FIELDS
+from tests.support.definitions import inspect, read_definition
 
 BODY = {"tasks": [{"name": "x"}]}
 

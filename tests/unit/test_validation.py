@@ -18,7 +18,8 @@ from flowmgr.errors import DefinitionError, Problem
 from flowmgr.language.definition import ConditionDefinition, FlowDefinition, TaskDefinition, digest
 from flowmgr.language.documents import parse_json
 from flowmgr.language.findings import MAX_FINDINGS
-from flowmgr.language.validation import ValidatedFlow, inspect, read_definition
+from flowmgr.language.validation import ValidatedFlow
+from tests.support.definitions import inspect, read_definition
 
 README = {
     "id": "flow123",

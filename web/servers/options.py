@@ -23,10 +23,6 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         grace: seconds that work in flight has after SIGTERM or SIGINT. The process has ended one
             second later.
         loop: the event loop that drives the sockets; "auto" is uvloop where it is installed.
-        keep_alive: seconds that a connection may stay idle between two requests.
-        backlog: connections that may wait to be accepted.
-        limit_concurrency: connections, or requests, beyond which the answer is 503; None for no
-            limit.
         access_log: whether each request is logged, at level INFO by the logger `uvicorn.access`.
     """
 
@@ -35,9 +31,6 @@ class ServerOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: Backend = "asyncio"
     grace: float = 10.0
     loop: Literal["auto", "asyncio", "uvloop"] = "auto"
-    keep_alive: int = 5
-    backlog: int = 2048
-    limit_concurrency: int | None = None
     access_log: bool = False
 
     def __post_init__(self) -> None:

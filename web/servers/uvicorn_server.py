@@ -271,9 +271,6 @@ def _configure(app: ASGIApp, options: ServerOptions) -> uvicorn.Config:
         log_config=None,  # where logs go is the command line's affair
         log_level="warning",
         access_log=options.access_log,
-        limit_concurrency=options.limit_concurrency,
-        backlog=options.backlog,
-        timeout_keep_alive=options.keep_alive,
         server_header=False,
         proxy_headers=False,
         # Without it a request sees context variables of the one before it on its connection.
