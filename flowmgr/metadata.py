@@ -8,6 +8,7 @@ from actors.events import Scalar, is_scalar
 from actors.values import ValueRefusedError, encode_value
 from flowmgr.errors import MetadataError, Problem
 from flowmgr.language.documents import refusal
+from flowmgr.language.findings import join
 
 MAX_ENTRIES: Final = 32
 MAX_NAME_LENGTH: Final = 128
@@ -29,13 +30,12 @@ def check_metadata(given: Any) -> dict[str, Scalar]:
         _refuse("", "too_large", f"The metadata has {len(given)} entries; {MAX_ENTRIES} may be")
     for name, value in given.items():
         if not is_searchable(name, value):
-            shown = str(name)[:MAX_NAME_LENGTH].replace("~", "~0").replace("/", "~1")
             message = (
                 f"Metadata {str(name)[:MAX_NAME_LENGTH]!r} must have a name of 1 to "
                 f"{MAX_NAME_LENGTH} characters and be a number, true, false, or text of at most "
                 f"{MAX_TEXT_LENGTH} characters; larger data goes into the context"
             )
-            _refuse(f"/{shown}", "wrong_type", message)
+            _refuse(join("", name), "wrong_type", message)
     try:
         encode_value(given)
     except ValueRefusedError as error:

@@ -81,7 +81,10 @@ NO_PREFERENCE = Preference()
 
 
 def preference(request: AnyRequest) -> Preference:
-    """Read the Prefer header; preferences other than about waiting are ignored, as RFC 7240 says.
+    """Read the Prefer header.
+
+    As RFC 7240 says, preferences about anything but waiting are ignored, and of several that are
+    the same the first one counts.
 
     Raises:
         RequestError: the value of `wait` is not a number of seconds.
@@ -94,18 +97,13 @@ def preference(request: AnyRequest) -> Preference:
         token = part.partition(";")[0].strip()  # what follows are parameters, of which none counts
         if token.lower() == "respond-async":
             respond_async = True
-        elif match := _WAIT.match(token):
-            wait = seconds(match[1], "Prefer: wait")
+        elif wait is None and (match := _WAIT.match(token)):
+            wait = _seconds(match[1])
     return Preference(respond_async, wait)
 
 
-def seconds(text: str, name: str) -> float:
-    """Read a number of seconds.
-
-    Raises:
-        RequestError: it is none.
-    """
+def _seconds(text: str) -> float:
     if not _SECONDS.fullmatch(text):
-        msg = f"{name} is {text[:60]!r}: it must be a number of seconds, 0 or more"
+        msg = f"Prefer: wait is {text[:60]!r}: it must be a number of seconds, 0 or more"
         raise RequestError(HTTPStatus.BAD_REQUEST, msg)
     return float(text)

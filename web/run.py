@@ -10,18 +10,18 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import anyio
-import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from actors.events import Event, TaskFinished, TaskStarted, TaskStopped
+from actors.events import Event, ScopeStopped, TaskFinished, TaskStarted, TaskStopped
+from actors.paths import COMPENSATION, ROOT, task_path
 from flowmgr.activities.declaration import Activity
 from flowmgr.engine import Engine, open_engine
 from flowmgr.errors import ExecutionEndedError
-from flowmgr.executions import Execution
 from flowmgr.settings import Settings
+from web.commands.showing import print_json
 from web.resources import execution_resource
 
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 130}
@@ -47,7 +47,7 @@ async def run_flow(
                 await _show_progress(engine, started.execution_id)
                 group.cancel_scope.cancel()
         execution = await engine.get(started.execution_id)
-        _print(execution)
+        print_json(execution_resource(execution))
         if engine.abandoned_executions:  # a thread that does not stop would keep the process
             sys.stdout.flush()
             os._exit(EXIT_CODES[execution.status])
@@ -86,34 +86,47 @@ class _Progress:
 
     def __init__(self) -> None:
         self._lines: list[Text] = []
-        self._running: dict[str, Spinner] = {}
+        self._running: dict[tuple[str, str], Spinner] = {}  # by scope and task
 
     def __rich__(self) -> RenderableType:
         return Group(*self._lines, *self._running.values())
 
     def update(self, event: Event) -> Text | None:
         """Take in *event* and return the line that it makes, if any."""
-        line = None
         if isinstance(event, TaskStarted):
-            self._running[event.task] = Spinner("dots", text=Text(f"{event.task} is running"))
-        elif isinstance(event, TaskFinished):
-            line = self._finished(event)
+            spinner = Spinner("dots", text=Text(f"{_name(event)} is running"))
+            self._running[event.scope, event.task] = spinner
+            return None
+        if isinstance(event, ScopeStopped):
+            self._forget(event.scope)
+            return None
+        if isinstance(event, TaskFinished):
+            line = _finished(event)
         elif isinstance(event, TaskStopped):
-            line = Text(f"■ {event.task}  {event.how} after {event.seconds:.3f} s", "yellow")
-        if line is not None:
-            self._running.pop(event.task, None)  # type: ignore[attr-defined]
-            self._lines.append(line)
+            line = Text(f"■ {_name(event)}  {event.how} after {event.seconds:.3f} s", "yellow")
+        else:
+            return None
+        self._running.pop((event.scope, event.task), None)
+        self._lines.append(line)
         return line
 
-    @staticmethod
-    def _finished(event: TaskFinished) -> Text:
-        outcome = event.outcome
-        if outcome.error is None:
-            return Text(f"✓ {event.task}  {outcome.seconds:.3f} s", "green")
-        error = f"{outcome.error.type}: {outcome.error.message}"
-        return Text(f"✗ {event.task}  {outcome.seconds:.3f} s  {error}", "red")
+    def _forget(self, stopped: str) -> None:
+        """Forget what ran in a scope, and in those inside of it."""
+        for scope, task in list(self._running):
+            if f"{scope}/".startswith(f"{stopped}/"):
+                del self._running[scope, task]
 
 
-def _print(execution: Execution) -> None:
-    encoded = msgspec.json.encode(execution_resource(execution))
-    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+def _name(event: TaskStarted | TaskFinished | TaskStopped) -> str:
+    """Return the task's name; its path if it is inside of another one."""
+    if event.scope == COMPENSATION:  # where tasks have paths for names
+        return f"{COMPENSATION} {event.task}"
+    return event.task if event.scope == ROOT else task_path(event.scope, event.task)
+
+
+def _finished(event: TaskFinished) -> Text:
+    outcome = event.outcome
+    if outcome.error is None:
+        return Text(f"✓ {_name(event)}  {outcome.seconds:.3f} s", "green")
+    error = f"{outcome.error.type}: {outcome.error.message}"
+    return Text(f"✗ {_name(event)}  {outcome.seconds:.3f} s  {error}", "red")

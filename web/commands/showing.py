@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -173,8 +174,11 @@ def _cut(value: Any) -> Text:
 
 
 def local_time(written: str) -> str:
-    """Return a time that a server has sent as it is here."""
-    return datetime.fromisoformat(written).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Return a time that a server has sent, in the time zone of this machine."""
+    at = datetime.fromisoformat(written)
+    with contextlib.suppress(OverflowError):  # there are no years beyond these
+        at = at.astimezone()
+    return at.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _seconds(execution: Mapping[str, Any]) -> str:

@@ -90,9 +90,11 @@ def wrong_metadata_and_keys() -> Iterator[Case]:
     target, body = "/flows/execute", {"flow_id": "flow123"}
     for name, (metadata, says) in BAD_METADATA.items():
         yield post(f"metadata: {name}", target, body | {"metadata": metadata}, 400, says)
-    for name, pointer in (("a/b", "/metadata/a~1b"), ("~", "/metadata/~0")):
+    long = "n" * 200
+    pointers = {"a/b": "/metadata/a~1b", "~": "/metadata/~0", long: f"/metadata/{long}"}
+    for name, pointer in pointers.items():
         sent = body | {"metadata": {name: None}}
-        yield post(f"metadata: {name}", target, sent, 400, name, pointer=pointer)
+        yield post(f"metadata: {name}", target, sent, 400, name[:128], pointer=pointer)
     for key in BAD_KEYS:
         headers = {"Idempotency-Key": key}
         says = "1 to 255 printable ASCII characters"
