@@ -1,4 +1,4 @@
-"""The answers of the routes that are asked most: how an execution stands."""
+"""Answers that show how an execution stands: those of the routes that are asked most."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from web.surface import settings_of, waited_for
 
 
 class EncodedResponse(Response[bytes]):
-    """A response whose content is JSON already, so that it has only to be sent.
+    """A response whose content is JSON already, and is sent as it is.
 
-    Of any other, Litestar makes a second object at each request, and looks for an encoder,
+    For any other, Litestar makes a second object at each request, and looks for an encoder,
     cookies, a background task and headers of the route: a tenth of the request's time.
     """
 

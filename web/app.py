@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar
 
@@ -27,7 +27,19 @@ from web.problems import EXCEPTION_HANDLERS
 from web.requests import ScopeRequest
 from web.settings import MAX_BODY_BYTES, WebSettings
 
-ANSWER_SECONDS = 0.2
+CONTROLLERS: Final = (
+    FlowController,
+    StartController,
+    ExecutionController,
+    ChangeController,
+    SignalController,
+    BulkController,
+    ActivityController,
+    HealthController,
+    SchemaController,
+)
+
+ANSWER_SECONDS: Final = 0.2
 """Seconds before the end of the grace at which executions are stopped."""
 
 
@@ -88,19 +100,7 @@ def create_app(
             yield
 
     return Litestar(
-        route_handlers=[
-            FlowController,
-            StartController,
-            ExecutionController,
-            ChangeController,
-            SignalController,
-            BulkController,
-            ActivityController,
-            HealthController,
-            SchemaController,
-            openapi_json,
-            docs_assets(),
-        ],
+        route_handlers=[*CONTROLLERS, openapi_json, docs_assets()],
         lifespan=[engine_lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=ScopeRequest,

@@ -94,9 +94,10 @@ async def flow_document(request: AnyRequest) -> dict[str, Any]:
 
 
 async def json_fields(request: AnyRequest, *known: str) -> Fields:
-    """Read the body as a JSON object; that it has other fields than *known* is noted.
+    """Read the body as a JSON object, and note every field that is not one of *known*.
 
-    Whoever has read its fields calls `refuse_faulty`.
+    The caller reads its fields, which notes what is wrong with them, and then calls
+    `refuse_faulty`.
 
     Raises:
         RequestError: it is no object.
@@ -138,10 +139,10 @@ def refuse(pointer: str, code: str, message: str) -> NoReturn:
 
 
 def refuse_faulty(body: Fields) -> None:
-    """Return if nothing is wrong with the fields of a body that have been read.
+    """Refuse the body if anything was noted about its fields.
 
     Raises:
-        RequestError: something is; it has all of it.
+        RequestError: something was, 422; it has all of it.
     """
     if body.findings:
         problems = tuple(body.findings.listed())
@@ -151,7 +152,7 @@ def refuse_faulty(body: Fields) -> None:
 def read_field(body: Fields, name: str) -> Any:
     """Return the value of a field that several routes have.
 
-    None if it is not there, and if it is not what it may be, which is noted.
+    None if it is absent or null, and if it cannot be accepted, which is noted.
     """
     return None if body.data.get(name) is None else _READERS[name](body, name)
 

@@ -170,7 +170,7 @@ def query_of(request: AnyRequest) -> ExecutionQuery:
     """Read which executions are meant from the query parameters of a request.
 
     Raises:
-        RequestError: values are none, 400.
+        RequestError: some values cannot be looked for, 400; it has all of them.
     """
     found: dict[str, Any] = {}
     metadata: dict[str, str] = {}

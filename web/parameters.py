@@ -19,7 +19,7 @@ class QueryParameters(msgspec.Struct, frozen=True):
 
     Attributes:
         names: their names.
-        prefix: what further ones begin with; None if there are no further ones.
+        prefix: what the names of further ones begin with; None if there are none.
     """
 
     names: frozenset[str] = frozenset()
@@ -61,10 +61,10 @@ async def refuse_unknown_query(request: AnyRequest) -> None:
 
 
 def refuse_parameters(findings: Findings) -> None:
-    """Return if nothing was found to be wrong with the query parameters.
+    """Refuse the query parameters if anything was found wrong with them.
 
     Args:
-        findings: what is wrong; for pointers they have the names of the parameters.
+        findings: what is wrong; their pointers are the names of the parameters.
 
     Raises:
         RequestError: something is, 400; it has all of it.

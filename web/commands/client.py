@@ -21,7 +21,7 @@ _MARKS: Final = {"items", "execution_id", "action"}
 """Fields of which everything that is asked for here has one: a list, an execution, a report."""
 
 _NO_NAMES: Final = {"", ".", ".."}
-"""What cannot stand in a path for a name: it would be the path of something else."""
+"""What cannot be a name in a path: the path would be that of something else."""
 
 
 class AnswerError(Exception):
@@ -143,7 +143,7 @@ def path_of(execution_id: str, *more: str) -> str:
     """Return the path of an execution, or of something of it.
 
     Raises:
-        AnswerError: a part of it is a text that would lead elsewhere.
+        NotNamedError: the id or the name is a text that would lead elsewhere.
     """
     if execution_id.strip() in _NO_NAMES:
         msg = f"{execution_id!r} is no ID of an execution; 'flowmgr executions list' shows them"

@@ -12,14 +12,14 @@ import rich_click as click
 from flowmgr.errors import FlowmgrError
 
 NOT_FINE: Final = 1
+"""Exit code: what was looked at is not as it should be, or a server has refused what was asked."""
+
 REFUSED: Final = 2
-"""Exit codes: what was looked at is not as it should be, or was refused by a server; what was asked
-for cannot be done.
-"""
+"""Exit code: what was asked for cannot be done, or no server answers."""
 
 
 def tells_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Have *command* tell what it was refused in one line, without a traceback."""
+    """Have *command* say in one line, without a traceback, why it was refused."""
 
     @functools.wraps(command)
     def told(*args: Any, **options: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import Any
 
@@ -72,7 +71,7 @@ def _watch(server: Server, filters: Filters, limit: int, interval: float) -> Non
     found = _found(server, filters, limit)
     try:
         with Live(execution_table(found), console=console(), auto_refresh=False) as live:
-            for _ in itertools.count():
+            while True:
                 time.sleep(interval)
                 caption = None
                 try:

@@ -82,6 +82,9 @@ def _read(path: Path) -> FlowFile:
 def _inspected(
     file: FlowFile, known: Sequence[str] | None, together: KnownFlows, ids: Collection[str]
 ) -> FlowFile:
+    # What it runs that is in none of the files is only warned about, as it may be registered: so it
+    # is looked at twice, the second time without those flows. Of a flow that is in the files every
+    # version counts as known: which ones there will be is for the server to say.
     named = OpenedFlow(file.document).flows
     elsewhere = {each: () for each in named if each.flow_id not in ids}
     versions = {each: () for each in named if each.flow_id in ids}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import rich_click as click
@@ -12,10 +12,8 @@ import rich_click as click
 from flowmgr.journal.sqlite import tools
 from flowmgr.settings import SQLITE
 from web.commands.errors import NOT_FINE, tells_errors
-from web.commands.options import json_option
+from web.commands.options import DEFAULT_JOURNAL, json_option
 from web.commands.showing import plain, print_json
-
-DEFAULT: Final = "sqlite:flowmgr.db"
 
 
 class Database(click.ParamType):  # type: ignore[type-arg] # generic in newer versions only
@@ -33,7 +31,7 @@ class Database(click.ParamType):  # type: ignore[type-arg] # generic in newer ve
 journal_option = click.option(
     "--journal",
     type=Database(),
-    default=DEFAULT,
+    default=DEFAULT_JOURNAL,
     envvar="FLOWMGR_JOURNAL",
     show_default=True,
     show_envvar=True,
@@ -48,7 +46,9 @@ def journal() -> None:
 
 
 @journal.command()
-@click.argument("path", type=Database(), default=DEFAULT, envvar="FLOWMGR_JOURNAL", required=False)
+@click.argument(
+    "path", type=Database(), default=DEFAULT_JOURNAL, envvar="FLOWMGR_JOURNAL", required=False
+)
 @json_option
 @tells_errors
 def check(path: Path, *, as_json: bool) -> None:
@@ -87,5 +87,4 @@ def backup(target: Path, *, journal: Path) -> None:
 @tells_errors
 def export(execution_id: str, *, journal: Path) -> None:
     """Write everything about an execution as JSON: how it stands, its flow, its history."""
-    exported = tools.export(journal, execution_id)
-    sys.stdout.write(msgspec.json.format(exported, indent=2).decode() + "\n")
+    print_json(msgspec.Raw(tools.export(journal, execution_id)))

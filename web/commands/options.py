@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
 from flowmgr.language.documents import parse_json
+from flowmgr.settings import Settings
 from web.commands.documents import parse_file
 from web.commands.errors import refuse
 
 FROM_ENVIRONMENT = {"auto_envvar_prefix": "FLOWMGR"}
+DEFAULT_JOURNAL = "sqlite:flowmgr.db"
 
 
 class Seconds(click.FloatRange):
@@ -100,10 +103,25 @@ http_max_bytes_option = click.option(
     show_envvar=True,
     help="Size that the body of an answer to an HTTP task may have.",
 )
-
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Write JSON, for programs that read it."
 )
+
+
+def settings_from(options: Mapping[str, Any], **more: Any) -> Settings:
+    """Return the engine's settings that several commands have as *options*, and *more*.
+
+    Raises:
+        InputError: one is not acceptable.
+    """
+    return Settings(
+        grace=options["grace"],
+        http_allow=options["http_allow"],
+        http_timeout=options["http_timeout"],
+        http_max_bytes=options["http_max_bytes"],
+        simulate_unknown_activities=options["simulate_unknown_activities"],
+        **more,
+    ).checked()
 
 
 def read_json(given: str | None, name: str) -> Any:

@@ -12,7 +12,6 @@ import rich_click as click
 
 from flowmgr import builtins
 from flowmgr.activities.catalogue import ActivityCatalogue
-from flowmgr.settings import Settings
 from web.commands.errors import tells_errors
 from web.commands.flow_files import checked_flows
 from web.commands.options import (
@@ -24,6 +23,7 @@ from web.commands.options import (
     http_max_bytes_option,
     http_timeout_option,
     read_json,
+    settings_from,
     simulate_option,
 )
 from web.run import run_flow
@@ -48,15 +48,9 @@ def run(flow: Path, context: str | None, **options: Any) -> None:
     Shows its progress on the standard error, and the execution as JSON on the standard output.
     Exits with 0 if it completed, 1 if it failed, 130 if Ctrl-C cancelled it.
     """
-    settings = Settings(
-        grace=options["grace"],
-        http_allow=options["http_allow"],
-        http_timeout=options["http_timeout"],
-        http_max_bytes=options["http_max_bytes"],
-        simulate_unknown_activities=options["simulate_unknown_activities"],
-    ).checked()
+    settings = settings_from(options)
     catalogue = ActivityCatalogue.of(*options["activities"], defaults=[builtins])
-    known = None if options["simulate_unknown_activities"] else catalogue.names()
+    known = None if settings.simulate_unknown_activities else catalogue.names()
     (document,) = checked_flows([flow], known)
     code = anyio.run(
         functools.partial(

@@ -12,11 +12,11 @@ import rich_click as click
 
 from flowmgr import builtins
 from flowmgr.activities.catalogue import ActivityCatalogue
-from flowmgr.settings import Settings
 from web.app import AppLifecycle, create_app
 from web.commands.errors import tells_errors
 from web.commands.flow_files import checked_flows, flow_files, refuse_files
 from web.commands.options import (
+    DEFAULT_JOURNAL,
     FROM_ENVIRONMENT,
     Duration,
     Seconds,
@@ -26,6 +26,7 @@ from web.commands.options import (
     http_allow_option,
     http_max_bytes_option,
     http_timeout_option,
+    settings_from,
     simulate_option,
 )
 from web.commands.trying import things_to_try
@@ -47,7 +48,7 @@ from web.settings import WebSettings
 @backend_option
 @click.option(
     "--journal",
-    default="sqlite:flowmgr.db",
+    default=DEFAULT_JOURNAL,
     metavar="sqlite:PATH|memory",
     show_default=True,
     show_envvar=True,
@@ -118,21 +119,16 @@ def serve(**options: Any) -> None:
         grace=options["grace"],
         access_log=options["access_log"],
     )
-    simulate = options["simulate_unknown_activities"]
-    settings = Settings(
+    settings = settings_from(
+        options,
         journal=options["journal"],
         durability=options["durability"],
-        grace=options["grace"],
         keep_ended=options["keep_ended"],
         keep=options["keep"],
         key_seconds=options["key_ttl"],
-        http_allow=options["http_allow"],
-        http_timeout=options["http_timeout"],
-        http_max_bytes=options["http_max_bytes"],
-        simulate_unknown_activities=simulate,
-    ).checked()
+    )
     catalogue = ActivityCatalogue.of(*options["activities"], defaults=[builtins])
-    known = None if simulate else catalogue.names()
+    known = None if settings.simulate_unknown_activities else catalogue.names()
     files = flow_files(options["flows"])
     flows = checked_flows(files, known)
     described = describe_server(server)

@@ -1,4 +1,4 @@
-"""Executions: list, show, wait, history, delete."""
+"""Executions: list, show, wait, history, tree, delete."""
 
 from __future__ import annotations
 

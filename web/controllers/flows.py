@@ -20,6 +20,7 @@ from web.flow_resources import (
     flow_resource,
     flow_summary_resource,
 )
+from web.limits import MAX_VERSION
 from web.requests import AnyRequest, header
 from web.resources import Page, page
 from web.surface import engine_of
@@ -29,7 +30,9 @@ Cursor = Annotated[
     str | None, Parameter(description="The next_cursor of the page before.", max_length=1000)
 ]
 FlowId = Annotated[str, Parameter(description="The flow's id.")]
-Version = Annotated[int | None, Parameter(ge=1, le=10**9, description="The latest if not given.")]
+Version = Annotated[
+    int | None, Parameter(ge=1, le=MAX_VERSION, description="The latest if not given.")
+]
 
 _FLOW_DOCUMENT = described(
     request=body(

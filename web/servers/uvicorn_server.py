@@ -5,8 +5,8 @@ How it stops, with T the moment of the signal and G the grace:
 1. T: the sockets stop listening, `Lifecycle.drain` is called, idle connections are closed.
 2. until T + G: requests in flight finish.
 3. T + G: those that did not are cancelled. A second signal moves this moment to now. On asyncio
-   this is asyncio's own cancellation, which the shields of anyio do not hold off, as those of trio
-   do: what must not be cut short belongs into a task of the app's lifespan.
+   this is asyncio's own cancellation, which gets through anyio's shields (on trio they hold): what
+   must not be cut short belongs in a task of the app's lifespan.
 4. When they have ended, or 0.3 s later, the app's lifespan is shut down.
 5. T + G + 0.8 s: whatever still runs is named in the log, and the process is ended.
 
