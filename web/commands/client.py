@@ -68,9 +68,9 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def get(self, path: str, **params: Any) -> Any:
-        """Return what is at a path."""
-        return self._ask("GET", path, params=params)
+    def get(self, path: str, wait: float | None = None, **params: Any) -> Any:
+        """Return what is at a path, after a wait of *wait* seconds at most; at once if None."""
+        return self._ask("GET", path, params=params | {"wait": wait}, wait=wait or 0)
 
     def post(
         self, path: str, body: Any, wait: float | None = None, key: str | None = None, **params: Any

@@ -51,7 +51,9 @@ _OPTIONS = [
     click.option("--flow", "flow_id", metavar="ID", help="The flow that they run."),
     click.option("--flow-version", type=click.IntRange(0), help="The version of it."),
     click.option(
-        "--started-after", type=Moment(), help="Started since: a time with its offset, or 2h ago."
+        "--started-after",
+        type=Moment(),
+        help="Started since: a time with its offset, or 2h for two hours ago.",
     ),
     click.option("--started-before", type=Moment(), help="Started before."),
     click.option("--ended-before", type=Moment(), help="Ended before."),

@@ -1,0 +1,27 @@
+"""How the command line asks a server."""
+
+import httpx
+import pytest
+
+from web.commands.client import PATIENCE, Server
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The timeouts and the query parameters of the requests, which are all answered at once."""
+    requests = []
+
+    def request(_self, _method, _path, *, timeout, params, **_):
+        requests.append((timeout, params))
+        return httpx.Response(200, json={"execution_id": "e"})
+
+    monkeypatch.setattr(httpx.Client, "request", request)
+    return requests
+
+
+def test_a_server_that_is_asked_to_wait_has_so_much_longer_to_answer(asked):
+    with Server("http://127.0.0.1:1") as server:
+        server.get("/executions/e", wait=60.0)
+        server.post("/executions/e/cancel", {}, 60.0)
+        server.get("/executions/e")
+    assert asked == [(PATIENCE + 60, {"wait": 60.0}), (PATIENCE + 60, {}), (PATIENCE, {})]
