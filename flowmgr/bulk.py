@@ -23,7 +23,7 @@ ALLOWED: Final[dict[BulkAction, tuple[ExecutionStatus, ...]]] = {
     "retry": ("failed", "cancelled"),
     "delete": ("completed", "failed", "cancelled"),
 }
-"""The statuses in which there is something to do; where cancelling again would do nothing is none.
+"""The statuses in which there is something to do. "cancelling" is none: once more would do nothing.
 """
 
 MAX_MATCHED: Final = 10_000

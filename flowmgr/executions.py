@@ -17,7 +17,7 @@ class Execution(msgspec.Struct, frozen=True):
         execution_id: its id; ids sort by the time of their start.
         flow_id: the flow that it runs.
         flow_version: the flow's version that it is pinned to; 0 for an inline flow.
-        status: pending, running, cancelling, completed, failed or cancelled.
+        status: how it stands.
         current_task: the task that runs or ran last; "end" when the flow came to its end.
         task_results: how each finished task ended last, in the order of finishing.
         context: the client's context and every task's result, under ``<task>_result``.

@@ -35,12 +35,13 @@ from flowmgr.timers import Timers
 logger = logging.getLogger(__name__)
 
 MAX_KILLS: Final = 5
-"""An execution is quarantined when the engine has ended so often while it ran and came no further.
+"""How often the engine may end while an execution runs and comes no further; then that is
+quarantined.
 """
 
 SUSPECT: Final = 2
-"""Recoveries that led to nothing after which an execution is recovered alone: if the engine ends
-again, it is known which one it was.
+"""After so many recoveries without coming further an execution is recovered alone: if the engine
+ends again, it is known which one it was.
 """
 
 MAX_ALONE_FIRST: Final = 10
@@ -202,7 +203,12 @@ class Recovery:
     async def _bring_back(
         self, execution_ids: Iterable[str], killer: Unfinished | None = None
     ) -> None:
-        wanted = [each for each in execution_ids if self._is_left(each)]
+        wanted: list[str] = []
+        for execution_id in execution_ids:
+            if self.is_taken(execution_id):  # somebody has asked for it, which has recovered it
+                self.progress.recovered += 1
+            else:
+                wanted.append(execution_id)
         replies = await self.take_up(wanted, None if killer is None else killer.recoveries)
         await self._bring_back_parents()
         for reply in replies:
@@ -233,9 +239,9 @@ class Recovery:
             self.progress.recovered += 1
 
     async def _stop_children(self, execution_id: str, plan: Plan, state: ExecutionState) -> None:
-        """Cancel the sub-flows that the last run of the engine has not told before it ended.
+        """Cancel the sub-flows that the last run of the engine had no time to cancel.
 
-        When this returns that is recorded, so their parent may forget them.
+        That is recorded when this returns, so their parent may forget them.
         """
         for started in given_up(plan, state, self._timers.now()):
             key = child_key(state, started)
@@ -267,16 +273,17 @@ class Recovery:
     ) -> list[Reply[bool]]:
         """Take executions from the journal, none of which is taken already.
 
-        It is counted before; a count that is not set back stands for a take-up that has ended the
-        engine. Cancelling it leaves the rest in the journal. What cannot go on is logged.
+        That is counted first: a count that is not set back means that the engine has ended
+        meanwhile. Cancelling it leaves the rest in the journal. What cannot go on is logged.
 
         Args:
             execution_ids: the executions.
-            quarantined_after: they go on no more, after so many recoveries; and are not counted.
+            quarantined_after: after how many recoveries they are quarantined instead of going on,
+                which is not counted; None to have them go on.
             only_parked: leave those out that are not parked any more.
 
         Returns:
-            The replies that are given when what follows in them is recorded.
+            For each that goes on, the reply that is given when what follows in it is recorded.
 
         Raises:
             EngineClosedError: the engine is stopping.
@@ -305,15 +312,9 @@ class Recovery:
         return self._live.get(execution_id) is not None or execution_id in self._loading
 
     async def loaded(self, execution_id: str) -> None:
-        """Wait until an execution is not about to be live, but is, or cannot be."""
+        """Wait while an execution is about to be live: then it is, or cannot be."""
         while execution_id in self._loading:
             await self._loading[execution_id].wait()
-
-    def _is_left(self, execution_id: str) -> bool:
-        """Whether nobody has asked for this one, and had it recovered so, already."""
-        is_taken = self.is_taken(execution_id)
-        self.progress.recovered += is_taken
-        return not is_taken
 
     async def _try_to_adopt(
         self,

@@ -40,17 +40,21 @@ class StartRequest(msgspec.Struct, frozen=True):
     def fingerprint(self) -> str:
         """Return the SHA-256 of what is asked for, in hexadecimal: equal requests, equal text.
 
-        The order of keys in objects does not count, and an empty context is none; so are metadata.
+        The order of keys in objects does not count; an empty context, or empty metadata, counts as
+        none.
         """
         context, metadata = (None if each == {} else each for each in (self.context, self.metadata))
         asked = [self.flow, context, self.version, metadata]
         return hashlib.sha256(_canonical.encode(asked)).hexdigest()
 
     def check_same(self, fingerprint: str) -> None:
-        """Return if the key was used for an equal request, which had this fingerprint.
+        """Refuse this request unless it is equal to the one that has used its key.
+
+        Args:
+            fingerprint: that of the request that has used the key.
 
         Raises:
-            KeyReusedError: it was another one.
+            KeyReusedError: it is another one.
         """
         if fingerprint != self.fingerprint():
             of_flow = f" of flow '{self.flow}'" if isinstance(self.flow, str) else ""
@@ -62,7 +66,7 @@ class StartRequest(msgspec.Struct, frozen=True):
 
 
 def check_key(key: str | None) -> None:
-    """Return if *key* can be an idempotency key, or is none.
+    """Refuse *key* unless it can be an idempotency key, or is None.
 
     Raises:
         InputError: it is empty, too long, or has other characters than printable ASCII.
@@ -74,7 +78,7 @@ def check_key(key: str | None) -> None:
 
 
 def check_input(plan: Plan, context: bytes) -> None:
-    """Return if the flow takes *context*, which is JSON.
+    """Refuse *context*, which is JSON, unless the flow accepts it.
 
     Raises:
         ContextError: it does not; with everything that its schema finds wrong.

@@ -26,14 +26,13 @@ from flowmgr.errors import (
 from flowmgr.executions import Execution
 
 KEY_SECONDS: Final = 10.0**9
-"""How long it is known which execution a task has started: as long as there may be need to."""
-
+"""How long it is remembered which execution a task has started: for longer than anybody asks."""
 
 MAX_DEPTH: Final = 20
 """Executions that a sub-flow may be inside of; flows that run each other would have no end."""
 
 PAUSE: Final = 0.5
-"""Seconds after which a sub-flow is told to stop again, if that could not be recorded."""
+"""Seconds before a sub-flow is told to stop once more, if that could not be recorded."""
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -185,10 +184,10 @@ class SubflowRunner:
     async def _stop(self, execution_id: str, attempt: Attempt) -> None:
         """Cancel the execution, and wait until nothing of it is running, however long that takes.
 
-        That is also until what it has abandoned has ended by itself: if the parent is cancelled, it
-        abandons this task then; otherwise nothing may follow this attempt before.
+        Code that it has abandoned is waited for as well: nothing may follow this attempt before
+        that has ended. A parent that is being cancelled abandons this task when its grace is over.
 
-        If it cannot be told because the journal takes nothing now, it is told again.
+        While the journal can record nothing, the execution is told again and again.
         """
         reason = f"execution {attempt.execution_id} has stopped task '{attempt.started.task}'"
         while True:
@@ -208,8 +207,8 @@ def _result(execution: Execution, *, is_last_tasks: bool) -> bytes:
     """Return what an execution comes to, as JSON.
 
     Args:
-        execution: it, which has ended.
-        is_last_tasks: whether that is the result of its last task, its flow having no output.
+        execution: the execution, which has ended.
+        is_last_tasks: whether its flow has no output, so that it is the result of its last task.
 
     Raises:
         ReportedError: it has not completed.
@@ -221,9 +220,9 @@ def _result(execution: Execution, *, is_last_tasks: bool) -> bytes:
     about = {"execution_id": execution.execution_id, "status": execution.status}
     if execution.error is not None:
         about["error"] = execution.error.as_value()  # type: ignore[assignment]
-    kind = "SubflowFailed" if execution.status == "failed" else "SubflowCancelled"
-    why = "" if execution.error is None else f": {execution.error.type}: {execution.error.message}"
-    message = f"flow '{execution.flow_id}' was {execution.status}{why}"
+    kind, what = "SubflowCancelled", f"was {execution.status}"
     if execution.status == "failed":
-        message = f"flow '{execution.flow_id}' failed{why}"
+        kind, what = "SubflowFailed", "failed"
+    why = "" if execution.error is None else f": {execution.error.type}: {execution.error.message}"
+    message = f"flow '{execution.flow_id}' {what}{why}"
     raise ReportedError(ErrorInfo(kind, message, msgspec.Raw(encode_value(about))))

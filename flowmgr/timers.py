@@ -29,10 +29,10 @@ _Entry = tuple[float, str]
 
 
 class Timers:
-    """Due instants of executions, one for each, and the task that wakes those whose has come.
+    """Due instants of executions, one for each, and the task that wakes what is due.
 
     An instant is wall-clock time, so the machine's sleep and its clock being set are taken into
-    account. All of it happens in the event loop's thread. What is set takes some 200 bytes.
+    account. All of it happens in the event loop's thread. Each instant takes some 200 bytes.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -70,7 +70,7 @@ class Timers:
             self._tidy()
 
     def _tidy(self) -> None:
-        """Forget what is outdated, once it is more than what is not."""
+        """Drop the outdated entries once there are clearly more of them than of the others."""
         if len(self._heap) > 2 * len(self._entries) + SLACK:
             self._heap = list(self._entries.values())
             heapq.heapify(self._heap)

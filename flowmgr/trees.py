@@ -26,8 +26,8 @@ ScopeStatus = Literal["running", "waiting", "idle", "completed", "failed", "stop
 """How a scope stands.
 
 ``running``: a task of it runs, or has opened scopes. ``waiting``: for a time, a signal, or the next
-attempt. ``idle``: none of both, although it is open: the execution is paused or has ended, or the
-scope waits for a place.
+attempt. ``idle``: neither, although it is open: the execution is paused or has ended, or the scope
+waits for a place.
 """
 
 

@@ -1,4 +1,4 @@
-"""Has executions look at what is due by now, and takes those up for it that are parked."""
+"""Has executions look at what is due by now; those that are parked are taken up for that."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class Waker:
     async def wake(self, execution_ids: Sequence[str]) -> None:
         """Have executions look at what is due; those that are parked are taken up first.
 
-        All of them with a few queries. One that has ended the engine before, when it was taken up,
-        is taken up alone, so that it is known which one it is if that happens again. A journal
-        that fails is asked again. Cancelling this leaves the rest parked, for the next start.
+        That takes a few queries for all of them. One that ended the engine before, when it was
+        taken up, is taken up alone, so that it is known which one it is if that happens again. A
+        journal that fails is asked again. Cancelling this leaves the rest parked, for the next
+        start.
         """
         while True:
             try:

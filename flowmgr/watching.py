@@ -11,10 +11,10 @@ from actors.execution import ExecutionSupervisor
 
 
 class Watches:
-    """Tells whoever watches an execution that is not live when it is taken up.
+    """Tells those who watch an execution that is not live when it is taken up.
 
-    It costs nothing but a look into an empty dictionary while nobody watches, and the executions
-    that are watched stay where they are. All of it happens in the event loop's thread.
+    While nobody watches, it costs no more than a look into an empty dictionary; and executions that
+    are watched stay parked. All of it happens in the event loop's thread.
     """
 
     def __init__(self) -> None:
@@ -34,12 +34,12 @@ class Watches:
             watch.give(supervisor)
 
     def close(self) -> None:
-        """Tell all who watch, and will ever, that nothing is taken up any more."""
+        """Tell all who watch, now or later, that nothing is taken up any more."""
         self.is_closed = True
         self.look_again()
 
     def look_again(self) -> None:
-        """Have all who watch look again whether it is that what they wait for."""
+        """Have all who watch look again at how their execution stands."""
         for watches in self._watched.values():
             for watch in watches:
                 watch.give(None)
@@ -87,7 +87,7 @@ class Watch:
 
         Returns:
             Its supervisor, which may have come to its end by now; None if the engine is closing, or
-            if it is to be looked again how the execution stands.
+            if the caller has to look again at how the execution stands.
         """
         await self._event.wait()
         return self._supervisor

@@ -186,8 +186,7 @@ class ChildProcess:
 class ProcessPool:
     """Runs requests in child processes; those that are idle are used again.
 
-    At most *size* children are busy, and as many there are. Entering and leaving is up to
-    `RunnerResources`.
+    There are at most *size* children. `RunnerResources` closes the pool.
     """
 
     def __init__(self, size: int) -> None:

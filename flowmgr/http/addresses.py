@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import Final
+from typing import Final, NoReturn
 
 import idna
 
@@ -149,7 +149,7 @@ def plain_host(host: str) -> str:
 
 
 def _network(entry: str) -> Network | None:
-    """The network that *entry* names; None if it can only be the name of a host."""
+    """Return the network that *entry* names; None if it can only be the name of a host."""
     try:
         return ip_network(entry)
     except ValueError as error:
@@ -176,7 +176,7 @@ def _host(entry: str) -> str:
     return host
 
 
-def _refuse(entry: str, why: str) -> None:
+def _refuse(entry: str, why: str) -> NoReturn:
     raise InputError(
         f"Setting refused: http_allow has {entry!r}, which {why}. Entries are names of hosts, "
         "addresses, networks such as '10.0.0.0/8', and '*' for everything"

@@ -52,9 +52,9 @@ class Runners(Protocol):
         """
 
     def http(self, expect: Sequence[int | str] | None) -> ActivityRunner:
-        """Return what sends requests and takes the statuses in *expect* for a success.
+        """Return what sends requests; *expect* says which statuses are a success.
 
-        They are numbers, and classes as "2xx"; None means that one.
+        See `flowmgr.http.expect`.
         """
 
     def flow(self, flow_id: str, version: int | None) -> ActivityRunner:

@@ -84,8 +84,8 @@ class TaskDefinition(Definition, frozen=True):
         compensate: what undoes the task.
         arguments: a template of what an activity, a flow or the flow of a map is given.
         request: of http, a template for each field.
-        expect: of http, the statuses that are a success: numbers, or classes as "2xx"; None for
-            that one.
+        expect: of http, the statuses that are a success: numbers, or classes such as "2xx", which
+            None stands for.
         seconds: of wait, a number or an expression in ``${ }``.
         until: of wait, an instant or an expression in ``${ }``.
         signal: the name of the signal; None for the task's own name.

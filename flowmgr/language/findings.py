@@ -122,9 +122,9 @@ def quote(text: str) -> str:
     return repr(shorten(text))
 
 
-def shorten(text: str) -> str:
-    """*text*, cut when it is too long for a sentence."""
-    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 3]}..."
+def shorten(text: str, most: int = MAX_QUOTED) -> str:
+    """*text*, cut when it has more than *most* characters, too many for a sentence."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def capitalised(subject: str) -> str:

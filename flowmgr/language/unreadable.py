@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from typing import Any, Final, NamedTuple
 
-from flowmgr.errors import DocumentError
+from flowmgr.errors import DocumentError, told
 from flowmgr.language.findings import SURROGATE, Findings, join, quote, shorten
 
 MAX_INTEGER_DIGITS: Final = 4300
@@ -28,9 +28,7 @@ def explain(text: bytes) -> DocumentError:
     if not findings:
         findings.add("", "malformed_json", "The document is not JSON")
     problems = findings.listed()
-    more = len(findings) - 1
-    rest = f" (and {more} more problem{'s'[: more != 1]})" if more else ""
-    return DocumentError(f"{problems[0].message}{rest}", problems)
+    return DocumentError(told(problems), problems)
 
 
 def place(text: bytes, offset: int) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from actors.expressions import NAMES
-from flowmgr.language.cel.errors import ExpressionSyntaxError
+from flowmgr.language.cel.errors import MAX_SHOWN, ExpressionSyntaxError
 from flowmgr.language.cel.functions import FUNCTIONS
 from flowmgr.language.cel.matching import check_pattern
 from flowmgr.language.cel.nodes import Call, Literal, Macro, Name, Node
 from flowmgr.language.cel.parser import MACROS
-from flowmgr.language.findings import Names
+from flowmgr.language.findings import Names, shorten
 
 MAX_DEPTH: Final = 64
 """Levels of parts: what the stack of a thread has to hold when they are evaluated."""
@@ -50,7 +50,7 @@ def _check_name(node: Name, variable: str | None) -> None:
         return
     known = Names([*NAMES, *([variable] if variable else [])])
     hint = known.suggestion(node.name) or f"There are {known.listing()}"
-    message = f"There is no name '{_cut(node.name)}'. {hint}"
+    message = f"There is no name '{shorten(node.name, MAX_SHOWN)}'. {hint}"
     if node.name in MACROS or node.name in FUNCTIONS:
         message = f"'{node.name}' is a function; call it, as in {node.name}(...)"
     raise ExpressionSyntaxError(message, node.start)
@@ -74,7 +74,7 @@ def _check_call(node: Call) -> None:
     if function is None:
         known = Names([*FUNCTIONS, *MACROS, "matches", "has"])
         hint = known.suggestion(node.name) or f"There are {known.listing()}"
-        message = f"There is no function '{_cut(node.name)}'. {hint}"
+        message = f"There is no function '{shorten(node.name, MAX_SHOWN)}'. {hint}"
         if node.name in MACROS:
             message = f"'{node.name}' belongs to a list, as in list.{node.name}(x, ...)"
         raise ExpressionSyntaxError(message, node.start)
@@ -97,7 +97,3 @@ def _check_matches(node: Call) -> None:
     problem = check_pattern(pattern.value)
     if problem is not None:
         raise ExpressionSyntaxError(problem, pattern.start)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004

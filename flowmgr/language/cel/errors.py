@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+MAX_SHOWN: Final = 80
+"""Characters of an expression that an error repeats."""
+
 
 class ExpressionSyntaxError(ValueError):
     """An expression cannot be used as it is written: the message says what, where and the way out.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from actors.expressions import ExpressionError
+from flowmgr.language.cel.errors import MAX_SHOWN
 from flowmgr.language.cel.functions import FUNCTIONS, call
 from flowmgr.language.cel.macros import comprehension
 from flowmgr.language.cel.matching import matcher
@@ -25,7 +26,8 @@ from flowmgr.language.cel.nodes import (
     Unary,
 )
 from flowmgr.language.cel.operators import arithmetic, contained, equal, negate, order, type_name
-from flowmgr.language.cel.run import Evaluate, Run, TooMuchError
+from flowmgr.language.cel.run import ERROR_STEPS, Evaluate, Run, TooMuchError
+from flowmgr.language.findings import shorten
 
 _CALL_STEPS: Final = 4
 _ROUND_STEPS: Final = 2
@@ -156,7 +158,7 @@ class _Compiler:
                 except TooMuchError:
                     raise
                 except ExpressionError as error:
-                    run.spend(8)
+                    run.spend(ERROR_STEPS)
                     failure = failure or error
             if failure is not None:
                 raise failure
@@ -212,6 +214,10 @@ def _truth(value: Any, operator: str) -> bool:
     raise ExpressionError(f"'{operator}' needs a bool, not {type_name(value)}; compare it first")
 
 
+def _cut(text: str) -> str:
+    return shorten(text, MAX_SHOWN)
+
+
 def _missing(owner: str, value: Any, key: Any, step: Step) -> str:
     shown = _cut(repr(key))
     if type(value) is dict and type(key) is str:
@@ -224,7 +230,3 @@ def _missing(owner: str, value: Any, key: Any, step: Step) -> str:
     if kind in {"map", "list"}:
         return f"{_cut(owner)} is a {kind} and has no key of type {type_name(key)}"
     return f"{_cut(owner)} is {kind} and has no {shown}; a path leads through maps and lists"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004

@@ -12,8 +12,10 @@ import msgspec
 from actors.expressions import ExpressionError
 from flowmgr.language.cel.operators import type_name, whole
 from flowmgr.language.cel.run import Run
+from flowmgr.language.findings import shorten
 
 MAX_NUMBER_LENGTH: Final = 400
+MAX_SHOWN_VALUE: Final = 40
 
 _SHORT: Final = 1e21
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
@@ -100,7 +102,7 @@ def _double(_run: Run, value: Any) -> float:
 
 def _shown(value: Any) -> str:
     if type(value) is str:
-        return repr(value if len(value) <= 40 else f"{value[:37]}...")  # noqa: PLR2004
+        return repr(shorten(value, MAX_SHOWN_VALUE))
     return type_name(value)
 
 

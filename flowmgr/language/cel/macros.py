@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from actors.expressions import ExpressionError
 from flowmgr.language.cel.operators import type_name
-from flowmgr.language.cel.run import Evaluate, Run, TooMuchError
-
-_ERROR_STEPS: Final = 8
+from flowmgr.language.cel.run import ERROR_STEPS, Evaluate, Run, TooMuchError
 
 
 def comprehension(
@@ -55,7 +53,7 @@ def _quantified(name: str, target: Evaluate, body: Evaluate, steps: int) -> Eval
             except TooMuchError:
                 raise
             except ExpressionError as error:
-                run.spend(_ERROR_STEPS)
+                run.spend(ERROR_STEPS)
                 failure = error
         if failure is not None:
             raise failure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -134,4 +134,4 @@ class ListOf(Node):
 class ObjectOf(Node):
     """``{"a": b}``."""
 
-    entries: tuple[tuple[Node, Node], ...] = field(default=())
+    entries: tuple[tuple[Node, Node], ...]

@@ -10,6 +10,9 @@ from actors.expressions import ExpressionError
 MAX_STEPS: Final = 100_000
 """How much an evaluation may do: about 0.3 microseconds a step."""
 
+ERROR_STEPS: Final = 8
+"""What it costs to go on after the error of a part."""
+
 
 class TooMuchError(ExpressionError):
     """The evaluation has done all that it may do."""
@@ -19,7 +22,7 @@ class Run:
     """One evaluation.
 
     Attributes:
-        values: has the five names.
+        values: what the names in `actors.expressions.NAMES` stand for.
         item: the value of the variable of the macro that is going on. Macros do not nest, so that
             there is one at most.
         left: the steps that may still be done; `spend` counts them.
@@ -36,7 +39,7 @@ class Run:
         """Count work before it is done.
 
         Raises:
-            TooMuchError: there is not so much left.
+            TooMuchError: that is more than is left.
         """
         self.left -= steps
         if self.left < 0:
