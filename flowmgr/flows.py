@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -11,18 +11,18 @@ import msgspec
 
 from actors.events import ExecutionStarted
 from actors.plan import Plan
-from actors.ports import ActivityRunner, Clock
+from actors.ports import Clock
 from flowmgr.activities.catalogue import ActivityCatalogue
-from flowmgr.activities.runners import RunnerResources, SimulatedRunner, runner_for
-from flowmgr.errors import DefinitionError, FlowNotFoundError, JournalError, Problem
-from flowmgr.http.runner import HttpResources, HttpRunner
+from flowmgr.activities.runners import RunnerResources, runner_for
+from flowmgr.errors import FlowNotFoundError, JournalError, Problem
+from flowmgr.flow_runners import FlowRunners
+from flowmgr.http.runner import HttpResources
 from flowmgr.journal.store import FlowRecord, Store
 from flowmgr.language.compiler import compile_flow
 from flowmgr.language.definition import FlowDefinition, digest
 from flowmgr.language.rules import FlowReference, KnownFlows, flows_run_by
 from flowmgr.language.validation import OpenedFlow, ValidatedFlow, new_flow_id
 from flowmgr.settings import Settings
-from flowmgr.subflows import Children, SubflowRunner
 
 MAX_FOLLOWED = 100
 """Flows that are looked at to find out whether a new one comes to run itself."""
@@ -50,54 +50,6 @@ class RegisteredFlow(msgspec.Struct, frozen=True):
     warnings: tuple[Problem, ...] = ()
 
 
-class FlowRunners:
-    """What the tasks of flows are run by.
-
-    Args:
-        activities: the runners of the activities by name.
-        http: what tasks that make requests share.
-        simulate_unknown: have activities that do not exist simulated.
-
-    Attributes:
-        children: where sub-flows are started; the engine says so.
-    """
-
-    children: Children
-
-    def __init__(
-        self,
-        activities: Mapping[str, ActivityRunner],
-        http: HttpResources,
-        *,
-        simulate_unknown: bool,
-    ) -> None:
-        self._activities = activities
-        self._http = http
-        self._simulate_unknown = simulate_unknown
-
-    def activity(self, name: str) -> ActivityRunner:
-        """Return what runs an activity.
-
-        Raises:
-            DefinitionError: there is none of this name.
-        """
-        runner = self._activities.get(name)
-        if runner is not None:
-            return runner
-        if self._simulate_unknown:
-            return SimulatedRunner(name)
-        problem = Problem("/tasks", "unknown_activity", f"Activity '{name}' is not known any more")
-        raise DefinitionError([problem])
-
-    def http(self, expect: Sequence[int | str] | None) -> ActivityRunner:
-        """Return what makes the requests of a task."""
-        return HttpRunner(self._http, expect)
-
-    def flow(self, flow_id: str, version: int | None) -> ActivityRunner:
-        """Return what runs another flow."""
-        return SubflowRunner(flow_id, version, self.children)
-
-
 class Flows:
     """Validates, keeps and compiles flows."""
 
@@ -120,8 +72,8 @@ class Flows:
             simulate_unknown=settings.simulate_unknown_activities,
         )
         self._plans: dict[tuple[str, int], Plan] = {}
-        self._latest: dict[str, int] = {}  # versions of flows that exist; not of all that do
-        self._changes = 0  # of what the store has, so that nothing outdated is kept
+        self._latest: dict[str, int] = {}  # versions; not of every flow that exists
+        self._changes = 0  # a version that was read before one of them is not kept in _latest
 
     async def read(self, document: Any, beside: KnownFlows = MappingProxyType({})) -> ValidatedFlow:
         """Validate a flow document; nothing is kept.

@@ -1,4 +1,4 @@
-"""What an execution is to begin with that repeats another one from a task on."""
+"""How an execution begins that repeats another one, from a task on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from actors.events import (
     ScopeStarted,
     TaskStarted,
 )
-from actors.evolving import evolve, fold
 from actors.forks import open_scope
-from actors.outcome import NULL, Outcome
-from actors.paths import child, split, task_path
+from actors.outcome import NULL
+from actors.paths import child, split
 from actors.plan import Body, Map, Parallel, Plan
 from actors.state import Fork
+from flowmgr.earlier import Opened, as_it_was
 from flowmgr.errors import InputError
-from flowmgr.ways import Step, Way, find_way, refusal
+from flowmgr.ways import Step, find_way, refusal
 
 Events = tuple[Event, ...]
 
@@ -83,7 +83,7 @@ def repeated(
     assert isinstance(first, ExecutionStarted)
     wanted = rerun.task or (first.start_task if first.rerun_of is None else plan.start_task)
     way = find_way(plan, wanted)
-    context, opened = _as_it_was(events, way)
+    context, opened = as_it_was(events, way)
     _check(plan, opened)
     changes = Context.from_json(rerun.context).raw()
     further: Events = ()
@@ -106,103 +106,8 @@ def repeated(
     return Beginning(started, further)
 
 
-# How it was in the other execution.
-
-
-class _Opened(msgspec.Struct, frozen=True):
-    """A scope on the way to the task, as the other execution had it when it came to the task.
-
-    Attributes:
-        step: which one it is.
-        context: its context then.
-        fork: the scopes of its task in that visit, itself among them, as they were in the end.
-    """
-
-    step: Step
-    context: Context
-    fork: Fork
-
-    @property
-    def kept(self) -> dict[str, Outcome]:
-        """How the scopes beside it ended that have succeeded, by their path.
-
-        Those of branches that the flow does not have any more are left out.
-        """
-        succeeded = {
-            path: scope.outcome
-            for path, scope in self.fork.scopes.items()
-            if path != self.step.path and scope.outcome is not None and scope.outcome.error is None
-        }
-        construct = self.step.task.construct
-        if not isinstance(construct, Parallel):
-            return succeeded
-        return {
-            path: outcome
-            for path, outcome in succeeded.items()
-            if split(path)[2] in construct.branches
-        }
-
-
-def _as_it_was(events: Sequence[Event], way: Way) -> tuple[Context, list[_Opened]]:
-    """Return the context of the execution, and the scopes around the task, when it came to it.
-
-    Raises:
-        InputError: it has never been in one of these scopes.
-    """
-    position = _position_of_start(events, way)
-    if position is None:
-        position = _position_of_end(events, way) if way.steps else len(events)
-    state = fold(events[:position])
-    context, opened = state.context, []
-    for step in way.steps:
-        fork = state.scope(step.scope).fork
-        assert fork is not None
-        opened.append(_Opened(step, state.scope(step.path).context, fork))
-    if opened:
-        # A fork that is dropped stays as it is then: with all that has succeeded in that visit.
-        evolve(state, events[position:])
-    return context, opened
-
-
-def _position_of_start(events: Sequence[Event], way: Way) -> int | None:
-    """Return before which event the task was first started; None if it never was."""
-    scope, task = way.scope, way.task
-    for position, event in enumerate(events):
-        if isinstance(event, TaskStarted) and event.scope == scope and event.task == task:
-            return position
-    return None
-
-
-def _position_of_end(events: Sequence[Event], way: Way) -> int:
-    """Return up to which event the scope of the task was there, with its context.
-
-    Raises:
-        InputError: it, or one around it, was never opened, or has only kept its result.
-    """
-    opened = {event.scope: n for n, event in enumerate(events) if isinstance(event, ScopeStarted)}
-    for step in way.steps:
-        if step.path not in opened:
-            raise _never_opened(step)
-    path = way.scope
-    following = opened[path] + 1
-    state = fold(events[:following])
-    scope = state.scope(path)
-    for position, event in enumerate(events[following:], start=following):
-        if isinstance(event, ScopeFinished) and event.scope == path and event.outcome.error is None:
-            if not scope.visits and way.task != way.steps[-1].body.start_task:
-                raise _only_kept(events[0], way)
-            return position  # which leaves nothing of its context
-        evolve(state, [event])
-        if state.find(path) is not scope:
-            return position
-    return len(events)
-
-
-# What cannot be begun with.
-
-
-def _check(plan: Plan, opened: Sequence[_Opened]) -> None:
-    """Return if the execution can begin inside of the tasks that have opened these scopes.
+def _check(plan: Plan, opened: Sequence[Opened]) -> None:
+    """Refuse scopes in which the execution cannot begin.
 
     Raises:
         InputError: it cannot.
@@ -221,24 +126,6 @@ def _check(plan: Plan, opened: Sequence[_Opened]) -> None:
                 raise _decided(each.step, construct, kept)
 
 
-def _never_opened(step: Step) -> InputError:
-    message = (
-        f"The execution has never been in '{step.path}'; a rerun begins where it has been, as "
-        "there is no context otherwise"
-    )
-    return refusal("never_opened", message, f"Rerun it from '{step.opener}'")
-
-
-def _only_kept(first: Event, way: Way) -> InputError:
-    assert isinstance(first, ExecutionStarted)
-    message = (
-        f"Nothing of '{way.scope}' has run in this execution, which keeps the result that it had "
-        f"in execution '{first.rerun_of}'; a task that is not its first one has no context here"
-    )
-    start = task_path(way.scope, way.steps[-1].body.start_task)
-    return refusal("only_kept", message, f"Rerun that execution, or this one from '{start}'")
-
-
 def _decided(step: Step, construct: Parallel, kept: Sequence[str]) -> InputError:
     opener = step.opener
     named = ", ".join(f"'{branch}'" for branch in kept[:MAX_NAMED])
@@ -250,11 +137,8 @@ def _decided(step: Step, construct: Parallel, kept: Sequence[str]) -> InputError
     return refusal("decided", message, hint)
 
 
-# What it begins with.
-
-
 def _opened_again(
-    opened: Sequence[_Opened], task: str, changes: dict[str, msgspec.Raw], at: float
+    opened: Sequence[Opened], task: str, changes: dict[str, msgspec.Raw], at: float
 ) -> Events:
     """Return what opens the scopes again, and in the innermost starts *task*.
 
@@ -280,7 +164,7 @@ def _opened_again(
     return inside
 
 
-def _values(opened: _Opened) -> dict[str, msgspec.Raw]:
+def _values(opened: Opened) -> dict[str, msgspec.Raw]:
     """Return the context of a scope, with its item if the flow has another name for it by now."""
     values, fork, construct = opened.context.raw(), opened.fork, opened.step.task.construct
     if isinstance(construct, Map) and construct.binds != fork.binds:
@@ -288,7 +172,7 @@ def _values(opened: _Opened) -> dict[str, msgspec.Raw]:
     return values
 
 
-def _forked(opened: _Opened, inside: Events, at: float) -> Events:
+def _forked(opened: Opened, inside: Events, at: float) -> Events:
     """Return what opens the scopes of a task: as many at once as may be, and those that are kept.
 
     Args:
