@@ -21,7 +21,8 @@ from web.commands.executions import executions
 from web.commands.journal import journal
 from web.commands.serve import serve
 from web.filters import FILTERS
-from web.resources import BulkResource, CancellationResource, ExecutionResource, Readiness
+from web.health_resources import Readiness
+from web.resources import BulkResource, CancellationResource, ExecutionResource
 
 README = (ROOT / "README.md").read_text()
 DOCS = {path.stem: path.read_text() for path in (ROOT / "docs").glob("*.md")}

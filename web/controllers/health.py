@@ -11,9 +11,9 @@ from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from flowmgr.engine import Engine
 from flowmgr.journal.sqlite import library
+from web.health_resources import Health, Readiness, ReadyStatus, RecoveryResource
 from web.limits import MAX_ITEMS
 from web.requests import AnyRequest
-from web.resources import Health, Readiness, ReadyStatus, RecoveryResource
 from web.settings import WebSettings
 from web.surface import engine_of, settings_of
 
