@@ -2,7 +2,10 @@
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from web.cli import main
+from web.commands.changes import BULK_PATIENCE
 from web.commands.client import PATIENCE, Server
 
 
@@ -13,7 +16,7 @@ def asked(monkeypatch):
 
     def request(_self, _method, _path, *, timeout, params, **_):
         requests.append((timeout, params))
-        return httpx.Response(200, json={"execution_id": "e"})
+        return httpx.Response(200, json={"execution_id": "e", "failed": []})
 
     monkeypatch.setattr(httpx.Client, "request", request)
     return requests
@@ -25,3 +28,10 @@ def test_a_server_that_is_asked_to_wait_has_so_much_longer_to_answer(asked):
         server.post("/executions/e/cancel", {}, 60.0)
         server.get("/executions/e")
     assert asked == [(PATIENCE + 60, {"wait": 60.0}), (PATIENCE + 60, {}), (PATIENCE, {})]
+
+
+def test_a_server_may_take_long_to_change_many(asked):
+    filters = ["--status", "failed", "--yes", "--json"]
+    ran = CliRunner().invoke(main, ["executions", "delete", *filters])
+    assert ran.exit_code == 0, ran.output
+    assert asked == [(BULK_PATIENCE, {})]

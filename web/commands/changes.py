@@ -18,6 +18,9 @@ from web.commands.showing import print_json
 from web.limits import MAX_BY, MAX_ITEMS
 
 BULK: Final = "/executions/bulk"
+BULK_PATIENCE: Final = 600.0
+"""Seconds that a server may take to change as many executions as it does at once."""
+
 DONE: Final = {"cancel": "cancelled", "retry": "retried", "delete": "deleted"}
 """What becomes of executions by what can be done to many."""
 
@@ -209,8 +212,8 @@ def _change_many(
             msg = f"--{name} goes with an ID, not with filters"
             raise click.UsageError(msg)
     if not asked["dry_run"] and not yes:
-        _confirm(server.post(BULK, asked | {"dry_run": True}))
-    report = server.post(BULK, asked)
+        _confirm(server.post(BULK, asked | {"dry_run": True}, patience=BULK_PATIENCE))
+    report = server.post(BULK, asked, patience=BULK_PATIENCE)
     if as_json:
         print_json(report)
     else:

@@ -70,10 +70,17 @@ class Server:
 
     def get(self, path: str, wait: float | None = None, **params: Any) -> Any:
         """Return what is at a path, after a wait of *wait* seconds at most; at once if None."""
-        return self._ask("GET", path, params=params | {"wait": wait}, wait=wait or 0)
+        return self._ask("GET", path, PATIENCE + (wait or 0), params=params | {"wait": wait})
 
     def post(
-        self, path: str, body: Any, wait: float | None = None, key: str | None = None, **params: Any
+        self,
+        path: str,
+        body: Any,
+        wait: float | None = None,
+        *,
+        key: str | None = None,
+        patience: float = PATIENCE,
+        **params: Any,
     ) -> Any:
         """Ask for something, and wait *wait* seconds for the end of the execution.
 
@@ -82,16 +89,18 @@ class Server:
             body: what to send, as JSON; nothing if None.
             wait: how long to wait; None to have an answer at once.
             key: an idempotency key.
+            patience: seconds that the server may take, beside the wait.
             params: query parameters; those that are None are left out.
         """
         headers = {} if wait is None else {"Prefer": f"wait={wait:f}"}
         if key is not None:
             headers["Idempotency-Key"] = key
-        return self._ask("POST", path, json=body, headers=headers, params=params, wait=wait or 0)
+        timeout = patience + (wait or 0)
+        return self._ask("POST", path, timeout, json=body, headers=headers, params=params)
 
     def delete(self, path: str, **params: Any) -> None:
         """Delete what is at a path."""
-        self._ask("DELETE", path, params=params)
+        self._ask("DELETE", path, PATIENCE, params=params)
 
     def items(self, path: str, limit: int | None, **params: Any) -> Iterator[dict[str, Any]]:
         """Yield what is in a list, page by page, at most *limit* items."""
@@ -105,14 +114,12 @@ class Server:
             if cursor is None:
                 return
 
-    def _ask(self, method: str, path: str, *, wait: float = 0, **more: Any) -> Any:
-        params = {
-            name: value for name, value in more.pop("params", {}).items() if value is not None
-        }
+    def _ask(
+        self, method: str, path: str, timeout: float, *, params: dict[str, Any], **more: Any
+    ) -> Any:
+        given = {name: value for name, value in params.items() if value is not None}
         try:
-            answer = self._client.request(
-                method, path, params=params, timeout=PATIENCE + wait, **more
-            )
+            answer = self._client.request(method, path, params=given, timeout=timeout, **more)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             msg = (
                 f"no server answers at {self._url} ({error}); start one with 'flowmgr serve', or "
