@@ -31,18 +31,9 @@ from flowmgr.journal.store import EVERYTHING, Store, Unfinished
 from flowmgr.live import LiveExecutions, recorded
 from flowmgr.subflows import child_key
 from flowmgr.timers import Timers
+from flowmgr.triage import SUSPECT, kills, triage
 
 logger = logging.getLogger(__name__)
-
-MAX_KILLS: Final = 5
-"""How often the engine may end while an execution runs and comes no further; then that is
-quarantined.
-"""
-
-SUSPECT: Final = 2
-"""After so many recoveries without coming further an execution is recovered alone: if the engine
-ends again, it is known which one it was.
-"""
 
 MAX_ALONE_FIRST: Final = 10
 """Executions that are recovered alone before all others, which wait that long."""
@@ -150,24 +141,24 @@ class Recovery:
         progress.unfinished = len(unfinished)
         progress.recovered = progress.quarantined = 0
         progress.stranded = {}
-        waiting, parked, together, alone, killers = _sorted(unfinished)
-        progress.recovered += waiting
-        for each in killers:
+        found = triage(unfinished)
+        progress.recovered += found.waiting
+        for each in found.killers:
             goes_on = each.status == "cancelling"
             logger.error(
                 "execution %s is %s: the engine has ended %d times while it ran",
                 each.execution_id,
                 "cancelled without what ran last of its end" if goes_on else "quarantined",
-                _kills(each),
+                kills(each),
             )
             await self._bring_back([each.execution_id], each)
         # Before any other runs, of which one that has come further each time may end the engine.
-        for execution_id in alone[:MAX_ALONE_FIRST]:
+        for execution_id in found.alone[:MAX_ALONE_FIRST]:
             await self._bring_back_alone(execution_id)
-        await self._set_timers(parked)
-        for first in range(0, len(together), CHUNK):
-            await self._bring_back(together[first : first + CHUNK])
-        for execution_id in alone[MAX_ALONE_FIRST:]:
+        await self._set_timers(found.parked)
+        for first in range(0, len(found.together), CHUNK):
+            await self._bring_back(found.together[first : first + CHUNK])
+        for execution_id in found.alone[MAX_ALONE_FIRST:]:
             await self._bring_back_alone(execution_id)
 
     async def _set_timers(self, parked: Sequence[Unfinished]) -> None:
@@ -368,39 +359,3 @@ def _is_parked(history: Sequence[Event] | Exception) -> bool:
     if isinstance(history, Exception):
         return True
     return bool(history) and isinstance(history[-1], ExecutionParked)
-
-
-def _kills(unfinished: Unfinished) -> int:
-    """Return how often the engine has ended while this execution ran and came no further.
-
-    The first time it was not recovered before, but for one that is parked: that has not run since.
-    """
-    return unfinished.recoveries + (not unfinished.is_parked)
-
-
-def _sorted(
-    unfinished: Sequence[Unfinished],
-) -> tuple[int, list[Unfinished], list[str], list[str], list[Unfinished]]:
-    """Return what is to be done about executions.
-
-    Returns:
-        How many wait for somebody; which are parked, which go on together, which alone; and which
-        have to be quarantined.
-    """
-    waiting = 0
-    parked: list[Unfinished] = []
-    together: list[str] = []
-    alone: list[str] = []
-    killers: list[Unfinished] = []
-    for each in unfinished:
-        if each.status in {"paused", "quarantined"}:
-            waiting += 1
-        elif _kills(each) >= MAX_KILLS:
-            killers.append(each)
-        elif each.is_parked:
-            parked.append(each)
-        elif each.recoveries >= SUSPECT:
-            alone.append(each.execution_id)
-        else:
-            together.append(each.execution_id)
-    return waiting, parked, together, alone, killers

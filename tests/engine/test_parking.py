@@ -23,8 +23,8 @@ from flowmgr.clock import SystemClock
 from flowmgr.errors import EngineClosedError, JournalError
 from flowmgr.journal.memory import MemoryJournal
 from flowmgr.journal.sqlite.journal import SqliteJournal
-from flowmgr.recovery import MAX_KILLS
 from flowmgr.timers import CHUNK
+from flowmgr.triage import MAX_KILLS
 from tests.support.flows import PATIENCE, recorded, until
 from tests.support.virtual_time import LoopClock, in_virtual_time
 from tests.support.waiting import Waiting, parked_history, wait_then

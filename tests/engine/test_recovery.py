@@ -28,7 +28,8 @@ from flowmgr.errors import ExecutionStateError
 from flowmgr.journal.sqlite.journal import SqliteJournal
 from flowmgr.journal.store import ExecutionQuery
 from flowmgr.language.definition import FlowDefinition
-from flowmgr.recovery import CHUNK, MAX_KILLS, SUSPECT, Recovery
+from flowmgr.recovery import CHUNK, Recovery
+from flowmgr.triage import MAX_KILLS, SUSPECT
 from tests.engine.constructs.world import body, task
 from tests.support.flows import PATIENCE, chain, ending_of, recorded, until
 

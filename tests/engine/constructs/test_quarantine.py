@@ -8,7 +8,7 @@ import pytest
 from actors.events import ExecutionQuarantined
 from flowmgr.errors import ExecutionStateError
 from flowmgr.journal.memory import MemoryJournal
-from flowmgr.recovery import MAX_KILLS
+from flowmgr.triage import MAX_KILLS
 from tests.engine.constructs.table import each, nested, subs, wait
 from tests.engine.constructs.world import Acts, body, executions, flow, parallel_of, task
 
@@ -50,7 +50,7 @@ async def quarantined(world, monkeypatch, made, after, *, is_child_too=True, tim
     def kills(unfinished):
         return MAX_KILLS if is_child_too or unfinished.execution_id == execution_id else 1
 
-    monkeypatch.setattr("flowmgr.recovery._kills", kills)
+    monkeypatch.setattr("flowmgr.triage.kills", kills)
     for _ in range(times - 1):
         async with world.killed(Acts(world)) as engine:
             await world.until(lambda: engine.recovery.is_over)
@@ -126,7 +126,7 @@ async def test_an_execution_can_be_resumed_while_its_quarantine_is_recorded(worl
     async with world.killed(acts) as engine:
         execution_id = (await engine.start(FLOWS["map"](1))).execution_id
         await world.until(lambda: acts.inside)
-    monkeypatch.setattr("flowmgr.recovery._kills", lambda _: MAX_KILLS)
+    monkeypatch.setattr("flowmgr.triage.kills", lambda _: MAX_KILLS)
     monkeypatch.setattr(MemoryJournal, "append", hold)
     async with world.open(after) as engine:
         await world.until(lambda: kept)
