@@ -9,7 +9,7 @@ async with open_engine(activities=["my_project.activities"]) as engine:
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any
@@ -40,7 +40,7 @@ from flowmgr.journal import open_store
 from flowmgr.journal.store import Store
 from flowmgr.language.documents import check_context
 from flowmgr.language.validation import ValidatedFlow
-from flowmgr.live import LiveExecutions
+from flowmgr.live import LiveExecutions, recorded
 from flowmgr.metadata import check_metadata
 from flowmgr.operations import Operations
 from flowmgr.recovery import Recovery, RecoveryProgress
@@ -238,20 +238,24 @@ class Engine(Operations):
         plan = await self._plan_for(events, version)
         rerun = Repetition(task, encoded, by, reason)
         begun = repeated(execution_id, events, plan, rerun, self._clock.now())
-        supervisor = await self._live.start(_new_id(), plan, begun.started, further=begun.further)
+        supervisor, reply = self._live.start(_new_id(), plan, begun.started, further=begun.further)
+        await recorded(reply)
         return view(supervisor.execution_id, supervisor.state)
 
-    async def _start(self, request: StartRequest) -> ExecutionSupervisor | str:
+    def _start(self, request: StartRequest) -> Awaitable[ExecutionSupervisor | str]:
         """Start an execution; return the id of the one that the request's key has started."""
-        key = None
-        if request.key is not None:
-            check_key(request.key)
-            now = self._clock.now()
-            found = await self._store.find_start(request.scope(), request.key, now)
-            if found is not None:
-                return self._replayed(request, *found)
-            expires_at = now + self.settings.key_seconds
-            key = StartKey(request.scope(), request.key, request.fingerprint(), expires_at)
+        if request.key is None:
+            return self._begin(request, None)
+        return self._begin_once(request, request.key)
+
+    async def _begin_once(self, request: StartRequest, name: str) -> ExecutionSupervisor | str:
+        check_key(name)
+        now = self._clock.now()
+        found = await self._store.find_start(request.scope(), name, now)
+        if found is not None:
+            return self._replayed(request, *found)
+        expires_at = now + self.settings.key_seconds
+        key = StartKey(request.scope(), name, request.fingerprint(), expires_at)
         try:
             return await self._begin(request, key)
         except KeyTakenError as error:
@@ -293,8 +297,12 @@ class Engine(Operations):
     ) -> ExecutionSupervisor:
         encoded = check_context(request.context, max_bytes=self.settings.max_context_bytes)
         metadata = check_metadata(request.metadata)
-        plan, definition = await self._plan_to_start(request)
-        check_input(plan, encoded)
+        flow, definition = request.flow, NULL
+        plan = self.flows.plan_at_hand(flow, request.version) if isinstance(flow, str) else None
+        if plan is None:
+            plan, definition = await self._plan_to_start(request)
+        if plan.input is not None:
+            check_input(plan.flow_id, plan.input, encoded)
         started = ExecutionStarted(
             at=self._clock.now(),
             flow_id=plan.flow_id,
@@ -307,7 +315,10 @@ class Engine(Operations):
             parent_task=None if child is None else child.parent_task,
             depth=0 if child is None else child.depth_in(self._parent_of(child)),
         )
-        return await self._live.start(_new_id(), plan, started, key)
+        supervisor, reply = self._live.start(_new_id(), plan, started, key)
+        if not supervisor.state.seq:  # otherwise it is recorded already
+            await recorded(reply)
+        return supervisor
 
     def _parent_of(self, child: Child) -> ExecutionState:
         parent = self._live.get(child.parent)

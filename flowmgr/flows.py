@@ -183,6 +183,11 @@ class Flows:
         if not is_deleted:
             raise FlowNotFoundError(flow_id)
 
+    def plan_at_hand(self, flow_id: str, version: int | None) -> Plan | None:
+        """Return the plan of a flow version if it was asked for lately; not a checkpoint."""
+        latest = self._latest.get(flow_id)
+        return None if latest is None else self._plans.get((flow_id, version or latest))
+
     async def plan(self, flow_id: str, version: int | None) -> Plan:
         """Return the plan of a flow version.
 
@@ -192,11 +197,9 @@ class Flows:
             FlowNotFoundError: there is none.
             DefinitionError: it uses an activity that is not there any more.
         """
-        latest = self._latest.get(flow_id)
-        if latest is not None:
-            plan = self._plans.get((flow_id, version or latest))
-            if plan is not None:
-                return plan
+        plan = self.plan_at_hand(flow_id, version)
+        if plan is not None:
+            return plan
         changes = self._changes
         record = await self._record(flow_id, version)
         if version is None and changes == self._changes:

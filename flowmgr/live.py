@@ -109,17 +109,15 @@ class LiveExecutions(SupervisorHooks):
         """How many ended executions still have code running that would not stop."""
         return len(self._abandoned)
 
-    async def start(
+    def start(
         self,
         execution_id: str,
         plan: Plan,
         started: ExecutionStarted,
         key: StartKey | None = None,
         further: tuple[Event, ...] = (),
-    ) -> ExecutionSupervisor:
-        """Start an execution; it is recorded, and so acknowledged, when this returns.
-
-        A checkpoint only if the journal is one. Cancelling this does not cancel the execution.
+    ) -> tuple[ExecutionSupervisor, Reply[bool]]:
+        """Start an execution; not a checkpoint.
 
         Args:
             execution_id: its id.
@@ -128,19 +126,20 @@ class LiveExecutions(SupervisorHooks):
             key: what makes this the only one of several equal requests that starts an execution.
             further: what is recorded behind the start of its task, so that it begins inside of it.
 
+        Returns:
+            Its supervisor; and the reply that is given when the start is recorded: before that it
+            is not to be acknowledged.
+
         Raises:
             EngineClosedError: the engine is stopping.
             EngineBusyError: as many executions are live as may be.
-            KeyTakenError: another start has the key.
-            JournalError: the start could not be recorded.
         """
         self._check_accepting()
         supervisor = self._supervise(execution_id, plan)
         reply: Reply[bool] = Reply()
         supervisor.send(StartExecution(started, reply, key, further))
         self._hosts.run(supervisor)
-        await recorded(reply)
-        return supervisor
+        return supervisor, reply
 
     def adopt(
         self,
@@ -258,7 +257,8 @@ class LiveExecutions(SupervisorHooks):
             EngineClosedError: the engine is stopping.
             EngineBusyError: as many executions are live as may be.
         """
-        self.check_open()
+        if not self.is_accepting:
+            raise _closed()
         if len(self._supervisors) >= self._settings.max_live:
             msg = f"{self._settings.max_live} executions are live already (setting max_live)"
             raise EngineBusyError(msg)
@@ -314,19 +314,20 @@ class LiveExecutions(SupervisorHooks):
         execution_id = supervisor.execution_id
         self._stopping.pop(execution_id, None)
         self._forget(supervisor)
-        if _has_abandoned(supervisor.state):
+        receipt = supervisor.state.cancellation
+        if receipt is not None and any(line.how == "abandoned" for line in receipt.tasks):
             self._abandoned[execution_id] = anyio.Event()
             self._replace_lost_threads()
             logger.warning("execution %s: code that did not stop was abandoned", execution_id)
 
     def host_closed(self, supervisor: ExecutionSupervisor) -> None:
         """Forget what is over, also if it was stopped without having ended."""
-        if not supervisor.hosts:
-            code_left = self._abandoned.pop(supervisor.execution_id, None)
-            if code_left is not None:
-                code_left.set()
-                self._replace_lost_threads()
-        self._forget(supervisor)
+        execution_id = supervisor.execution_id
+        if execution_id in self._abandoned and not supervisor.hosts:
+            self._abandoned.pop(execution_id).set()
+            self._replace_lost_threads()
+        if execution_id in self._supervisors:
+            self._forget(supervisor)
 
     def has_abandoned_all(self, supervisor: ExecutionSupervisor, subflows: int) -> bool:
         """Whether that many sub-flows have ended, and left code behind."""
@@ -359,9 +360,10 @@ class LiveExecutions(SupervisorHooks):
         self._threads.total_tokens = self._settings.threads + len(self._abandoned)
 
     def _forget(self, supervisor: ExecutionSupervisor) -> None:
-        if self._supervisors.get(supervisor.execution_id) is supervisor:
-            del self._supervisors[supervisor.execution_id]
-            self._timers.clear(supervisor.execution_id)
+        execution_id = supervisor.execution_id
+        if self._supervisors.get(execution_id) is supervisor:
+            del self._supervisors[execution_id]
+            self._timers.clear(execution_id)
         if not self._supervisors and self._drained is not None:  # it is what waits for this
             self._all_over.set()
 
@@ -450,12 +452,6 @@ class LiveExecutions(SupervisorHooks):
         if self._supervisors:
             self._all_over = anyio.Event()
             await self._all_over.wait()
-
-
-def _has_abandoned(state: ExecutionState) -> bool:
-    """Whether the receipt of a cancelled execution names code that did not stop."""
-    receipt = state.cancellation
-    return receipt is not None and any(line.how == "abandoned" for line in receipt.tasks)
 
 
 def _closed() -> EngineClosedError:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import anyio
-from anyio.lowlevel import checkpoint
 from msgspec.structs import replace
 
 from actors.actor import Reply
@@ -27,6 +26,7 @@ from actors.messages import (
     SkipTask,
 )
 from actors.outcome import NULL
+from actors.places import own_checkpoint
 from actors.plan import Plan
 from flowmgr.errors import (
     DefinitionError,
@@ -70,6 +70,7 @@ class Operations:
         self._store = store
         self._live = live
         self._recovery = recovery
+        self._checkpoint = own_checkpoint()
 
     # Looking at them.
 
@@ -385,11 +386,10 @@ class Operations:
     async def _over(self, supervisor: ExecutionSupervisor, timeout: float | None) -> Execution:  # noqa: ASYNC109
         # A short execution ends while others have their turn; an event and a timeout cost more.
         # Twice, because trio gives ready tasks their turns in either order: this one may be first.
-        await checkpoint()
-        if not supervisor.is_over:
-            await checkpoint()
-        if supervisor.state.has_ended:
-            return view(supervisor.execution_id, supervisor.state)
+        for _ in range(2):
+            await self._checkpoint()
+            if supervisor.state.has_ended:
+                return view(supervisor.execution_id, supervisor.state)
         with anyio.move_on_after(timeout):
             return await self._end_of(supervisor.execution_id, supervisor)
         return await self.get(supervisor.execution_id)

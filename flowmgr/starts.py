@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from actors.events import Scalar
+from actors.expressions import Schema
 from actors.plan import Plan
 from actors.values import decode_value
 from flowmgr.errors import ContextError, InputError, KeyReusedError, Problem
@@ -77,16 +78,16 @@ def check_key(key: str | None) -> None:
         raise InputError(msg)
 
 
-def check_input(plan: Plan, context: bytes) -> None:
-    """Refuse *context*, which is JSON, unless the flow accepts it.
+def check_input(flow_id: str, schema: Schema, context: bytes) -> None:
+    """Refuse *context*, which is JSON, unless it is as the flow's schema for its input says.
 
     Raises:
         ContextError: it does not; with everything that its schema finds wrong.
     """
-    found = [] if plan.input is None else plan.input.problems(decode_value(context))
+    found = schema.problems(decode_value(context))
     if found:
         problems = [Problem(pointer, "not_as_input", message) for pointer, message in found]
-        message = f"The context is not as flow '{plan.flow_id}' wants it: {found[0][1]}"
+        message = f"The context is not as flow '{flow_id}' wants it: {found[0][1]}"
         raise ContextError(message, problems)
 
 
