@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -35,7 +35,7 @@ class Context(Mapping[str, Any]):
     @classmethod
     def of(cls, values: Mapping[str, msgspec.Raw]) -> Context:
         """Return a context of *values*, which are JSON."""
-        return cls(_Log(values.items()), len(values))
+        return cls(_Log(list(values.items())), len(values))
 
     @classmethod
     def from_json(cls, data: bytes | msgspec.Raw) -> Context:
@@ -122,15 +122,12 @@ class Context(Mapping[str, Any]):
         return f"Context({dict(self)!r})"
 
 
-class _Log:
+class _Log(msgspec.Struct, eq=False):
     """Entries in the order in which they were written, and where each key was written."""
 
-    __slots__ = ("_found", "_positions", "entries")
-
-    def __init__(self, entries: Iterable[tuple[str, msgspec.Raw]] = ()) -> None:
-        self.entries = list(entries)
-        self._positions: dict[str, tuple[int, ...]] = {}
-        self._found = 0  # of how many entries the key's position is known
+    entries: list[tuple[str, msgspec.Raw]] = []
+    _positions: dict[str, tuple[int, ...]] = {}
+    _found: int = 0  # of how many entries the key's position is known
 
     def positions(self) -> dict[str, tuple[int, ...]]:
         """Return where each key was written; made when it is asked for, far less than written."""

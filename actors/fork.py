@@ -27,35 +27,19 @@ class ForkActor(HostedActor[RunTask]):
     The lanes run in a task group of this actor's, so that none of them outlives it: whatever stops
     it (a timeout, the join, the end of what is around it) has stopped all of them when it ends.
 
-    Args:
-        message: the attempt.
-        is_reopened: whether the attempt goes on whose scopes are open: it asks nobody to open them.
-
     Attributes:
+        is_reopened: whether the attempt goes on whose scopes are open: it asks nobody to open them.
         pending: paths of scopes that wait for a place; the supervisor's.
     """
 
-    __slots__ = (
-        "_group",
-        "_is_closed",
-        "_is_left",
-        "_is_reopened",
-        "_is_stopped",
-        "_lanes",
-        "_limit",
-        "pending",
-    )
-
-    def __init__(self, message: RunTask, *, is_reopened: bool = False) -> None:
-        super().__init__(message)
-        self._group: TaskGroup | None = None  # None before it runs
-        self._limit: anyio.CancelScope | None = None
-        self._is_left = False  # the task group ends when the lanes that it has do
-        self._is_reopened = is_reopened
-        self._is_stopped = False
-        self._lanes: dict[str, Lane] = {}
-        self._is_closed = anyio.Event()
-        self.pending: deque[str] = deque()
+    is_reopened: bool = False
+    pending: deque[str] = msgspec.field(default_factory=deque)
+    _group: TaskGroup | None = None  # None before it runs
+    _limit: anyio.CancelScope | None = None
+    _is_left: bool = False  # the task group ends when the lanes that it has do
+    _is_stopped: bool = False
+    _lanes: dict[str, Lane] = msgspec.field(default_factory=dict)
+    _is_closed: anyio.Event = msgspec.field(default_factory=anyio.Event)
 
     async def run(self) -> None:
         """Let the supervisor open scopes until it closes or stops this, or the time is over.
@@ -66,7 +50,7 @@ class ForkActor(HostedActor[RunTask]):
         monotonic = environment.clock.monotonic
         started = monotonic()
         try:
-            items = None if self._is_reopened else self._items()
+            items = None if self.is_reopened else self._items()
         except ExpressionError as error:
             shown = ExpressionError(f"items of task '{message.task.name}': {error}")
             outcome = Outcome("failure", 0.0, error=expression_error(shown))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from anyio.lowlevel import checkpoint
 
 from actors.places import Place, new_place
@@ -19,21 +20,18 @@ MAX_INLINE_SECONDS: Final = 0.001
 """How long it runs them before it does so all the same."""
 
 
-class Lane:
+class Lane(msgspec.Struct, eq=False):
     """Runs the task actors of one scope, one at a time, on a host task.
 
     Attributes:
         is_closed: whether it runs no further one.
     """
 
-    __slots__ = ("_hosted", "_is_stopped", "_place", "_resumed", "is_closed")
-
-    def __init__(self) -> None:
-        self._hosted: list[HostedActor[Any]] = []  # a few at most
-        self._resumed: list[HostedActor[Any]] = []
-        self._is_stopped = False
-        self.is_closed = False
-        self._place: Place | None = None  # where the host waits while it has nothing to run
+    is_closed: bool = False
+    _hosted: list[HostedActor[Any]] = []  # a few at most
+    _resumed: list[HostedActor[Any]] = []
+    _is_stopped: bool = False
+    _place: Place | None = None  # where the host waits while it has nothing to run
 
     def spawn(self, actor: HostedActor[Any]) -> None:
         """Have *actor* run on the host task."""

@@ -37,8 +37,6 @@ class TaskActor(HostedActor[RunTask]):
     or that the attempt stopped because it was cancelled, told to the supervisor.
     """
 
-    __slots__ = ()
-
     async def run(self) -> None:
         """Run the attempt, for as long as it may take.
 
@@ -84,8 +82,6 @@ class TaskActor(HostedActor[RunTask]):
 
 class WaitActor(HostedActor[RunTask]):
     """Finds out what a task waits for, and until when; the waiting itself is nobody's."""
-
-    __slots__ = ()
 
     async def run(self) -> None:
         """Tell the supervisor; not a checkpoint."""

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from actors.events import TERMINAL, Event
 from actors.ports import Acknowledge, Batch, KeyTakenError, StartKey
 from flowmgr.errors import FlowExistsError, InternalError
@@ -42,9 +44,10 @@ class MemoryJournal:
 
     def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
         """Keep *batch* and acknowledge it at once."""
-        log, events = self._logs.get(batch.execution_id), batch.events
+        execution_id, events = batch.execution_id, batch.events
+        log = self._logs.get(execution_id)
         if batch.first_seq != (1 if log is None else len(log.events) + 1):
-            msg = f"execution {batch.execution_id}: batch at {batch.first_seq} does not continue"
+            msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
             raise InternalError(msg)
         if log is None:
             try:
@@ -54,7 +57,7 @@ class MemoryJournal:
                 return
         log.events.extend(events)
         if type(events[-1]) in TERMINAL:
-            self._ended.append(batch.execution_id)
+            self._ended.append(execution_id)
             if len(self._ended) > self._keep_ended:
                 self._forget(self._ended.popleft())
         acknowledge(None)
@@ -77,12 +80,13 @@ class MemoryJournal:
     def _forget(self, execution_id: str) -> bool:
         """Forget an execution if it has ended; return whether it had."""
         log = self._logs.get(execution_id)
-        if log is None or not isinstance(log.events[-1], TERMINAL):
+        if log is None or type(log.events[-1]) not in TERMINAL:
             return False
         del self._logs[execution_id]
-        key = None if log.key is None else (log.key.scope, log.key.key)
-        if key is not None and self._keys[key][1] == execution_id:
-            del self._keys[key]
+        if log.key is not None:
+            key = (log.key.scope, log.key.key)
+            if self._keys[key][1] == execution_id:
+                del self._keys[key]
         return True
 
     async def put_flow(
@@ -189,17 +193,14 @@ class MemoryJournal:
         """Do nothing: nothing was counted."""
 
 
-class _Log:
+class _Log(msgspec.Struct, eq=False):
     """One execution."""
 
-    __slots__ = ("_execution_id", "_summarised", "_summary", "events", "key")
-
-    def __init__(self, execution_id: str, key: StartKey | None) -> None:
-        self.key = key  # that it was started with
-        self.events: list[Event] = []
-        self._execution_id = execution_id
-        self._summary: ExecutionSummary | None = None
-        self._summarised = 0  # how many of the events are in the summary
+    _execution_id: str
+    key: StartKey | None  # that it was started with
+    events: list[Event] = []
+    _summary: ExecutionSummary | None = None
+    _summarised: int = 0  # how many of the events are in the summary
 
     def summary(self) -> ExecutionSummary | None:
         """Return the summary, brought up to date: far more is written than is ever listed."""
