@@ -134,24 +134,24 @@ def stop_all(
     """
     stopped: list[TaskStopped] = []
     with_code: set[str] = set()  # scopes
-    for path, scope in reversed(list(state.all_scopes())):
-        for started in scope.running.values():
-            construct = task_of(plan, state, path, started.task).construct
-            if isinstance(construct, Parallel | Map):
-                has_code = scope.fork is not None and not with_code.isdisjoint(scope.fork.scopes)
-            else:
-                has_code = construct is None
-            if has_code:
-                with_code.add(path)
-            ended = TaskStopped(
-                at=at,
-                scope=path,
-                task=started.task,
-                attempt=started.attempt,
-                how=how if has_code else "stopped",
-                seconds=seconds,
-            )
-            stopped.append(ended)
+    for path, started in reversed(list(state.all_running())):
+        construct = task_of(plan, state, path, started.task).construct
+        if isinstance(construct, Parallel | Map):
+            fork = state.scope(path).fork
+            has_code = fork is not None and not with_code.isdisjoint(fork.scopes)
+        else:
+            has_code = construct is None
+        if has_code:
+            with_code.add(path)
+        ended = TaskStopped(
+            at=at,
+            scope=path,
+            task=started.task,
+            attempt=started.attempt,
+            how=how if has_code else "stopped",
+            seconds=seconds,
+        )
+        stopped.append(ended)
     return tuple(stopped)
 
 

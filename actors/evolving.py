@@ -87,13 +87,12 @@ def _task_started(state: ExecutionState, event: TaskStarted) -> None:
     scope.next_task = scope.stopped_task = scope.wait = None
     if event.attempt == 1:
         scope.since = event.at
-        if scope.failures:
-            scope.failures = 0
+        scope.failures = 0
         if scope.fork is not None:
             _drop_fork(state, scope)
     scope.visits[task] = event.visit
     scope.attempts[task] = event.attempt
-    scope.running[task] = event
+    scope.running = event
     if not scope.is_busy:
         scope.is_busy = True
         state.busy += 1
@@ -101,7 +100,7 @@ def _task_started(state: ExecutionState, event: TaskStarted) -> None:
 
 def _attempt_interrupted(state: ExecutionState, event: AttemptInterrupted) -> None:
     scope = state.scope(event.scope)
-    scope.running.pop(event.task, None)
+    scope.running = None
     scope.stopped_task = event.task
     state.interruptions += 1
     _rest(state, scope)
@@ -109,7 +108,7 @@ def _attempt_interrupted(state: ExecutionState, event: AttemptInterrupted) -> No
 
 def _attempt_failed(state: ExecutionState, event: AttemptFailed) -> None:
     scope = state.scope(event.scope)
-    scope.running.pop(event.task, None)
+    scope.running = None
     scope.stopped_task = event.task
     scope.failures += 1
     scope.wait = event
@@ -125,8 +124,7 @@ def _wait_started(state: ExecutionState, event: WaitStarted) -> None:
 def _task_finished(state: ExecutionState, event: TaskFinished) -> None:
     scope = state.scopes[event.scope] if event.scope else state
     task, outcome = event.task, event.outcome
-    scope.running.pop(task, None)
-    scope.wait = None
+    scope.running = scope.wait = None
     if scope.is_busy:
         scope.is_busy = False
         state.busy -= 1
@@ -154,8 +152,7 @@ def _task_skipped(state: ExecutionState, event: TaskSkipped) -> None:
     scope = state.scope(event.scope)
     if state.has_ended:
         _reopen(state, event.at)
-    scope.running.pop(event.task, None)
-    scope.wait = None
+    scope.running = scope.wait = None
     scope.visits[event.task] = event.visit
     outcome = Outcome("success", 0.0, event.result)
     _keep_outcome(scope, event.task, outcome, event.transition)
@@ -163,7 +160,8 @@ def _task_skipped(state: ExecutionState, event: TaskSkipped) -> None:
 
 def _task_stopped(state: ExecutionState, event: TaskStopped) -> None:
     scope = state.scope(event.scope)
-    if scope.running.pop(event.task, None) is not None:
+    if scope.running is not None:
+        scope.running = None
         scope.stopped_task = event.task
         scope.wait = None
     if state.cancellation is not None:
@@ -394,11 +392,11 @@ def _end(state: ExecutionState, at: float) -> None:
     state.busy = 0
     state.is_busy = False
     state.wait = None
-    state.running.clear()
+    state.running = None
     for scope in state.scopes.values():
         scope.is_busy = False
         scope.wait = None
-        scope.running.clear()
+        scope.running = None
 
 
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -314,7 +314,8 @@ class ExecutionSupervisor(ScopeHolder):
         if self._is_being_cancelled or self._is_over_for(message.scope) or self.is_host_closed:
             return
         if isinstance(wait, WaitStarted):
-            run = self._run_of(scope.running[wait.task])
+            assert scope.running is not None
+            run = self._run_of(scope.running)
             if wait.signal is None:
                 outcome = Outcome("success", self._clock.now() - run.started.at)
             else:
@@ -380,9 +381,8 @@ class ExecutionSupervisor(ScopeHolder):
 
     def _running_subflows(self) -> int:
         return sum(
-            task_of(self._plan, self.state, path, name).goes_on
-            for path, scope in self.state.all_scopes()
-            for name in scope.running
+            task_of(self._plan, self.state, path, started.task).goes_on
+            for path, started in self.state.all_running()
         )
 
     def _host_closed(self, message: HostClosed) -> None:
@@ -458,7 +458,7 @@ class ExecutionSupervisor(ScopeHolder):
         """Whether *run* is what the state says is running; a late report of another is ignored."""
         started = run.started
         scope = self.state.scopes.get(started.scope) if started.scope else self.state
-        return scope is not None and scope.running.get(started.task) is started
+        return scope is not None and scope.running is started
 
     def _is_stopping(self, run: RunTask) -> bool:
         """Whether the task is being stopped, so that nothing follows it."""

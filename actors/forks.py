@@ -212,17 +212,18 @@ def stop_open_scopes(fork: Fork, at: float) -> Events:
     """Return what is to be recorded when the scopes that are still open have been stopped."""
     events: list[Event] = []
     for path, scope in _open_scopes(fork):
-        events += [
-            TaskStopped(
-                at=at,
-                scope=path,
-                task=started.task,
-                attempt=started.attempt,
-                how="stopped",
-                seconds=0.0,
+        started = scope.running
+        if started is not None:
+            events.append(
+                TaskStopped(
+                    at=at,
+                    scope=path,
+                    task=started.task,
+                    attempt=started.attempt,
+                    how="stopped",
+                    seconds=0.0,
+                )
             )
-            for started in scope.running.values()
-        ]
         events.append(ScopeStopped(at=at, scope=path))
     return tuple(events)
 
@@ -277,10 +278,10 @@ def fork_ends(plan: Plan, state: ExecutionState) -> Iterator[float]:
 def scope_ends(plan: Plan, state: ExecutionState, path: str) -> Iterator[float]:
     """Return when the time of the task is over that has opened scopes in the scope *path*."""
     scope = state.scope(path)
-    if scope.fork is None or scope.fork.task not in scope.running:
+    fork, started = scope.fork, scope.running
+    if fork is None or started is None or started.task != fork.task:
         return
-    started = scope.running[scope.fork.task]
-    task = task_of(plan, state, path, scope.fork.task)
+    task = task_of(plan, state, path, fork.task)
     if task.timeout is not None:
         yield started.at + task.timeout
     if task.deadline is not None:

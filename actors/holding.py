@@ -365,7 +365,9 @@ class ScopeHolder(RecordingActor):
         wait = self._waits.take_listener(state, name)
         if wait is not None:
             self._offered[name] = wait.scope
-            run = self._run_of(state.scope(wait.scope).running[wait.task])
+            started = state.scope(wait.scope).running
+            assert started is not None
+            run = self._run_of(started)
             self._route(run, Outcome("success", self._clock.now() - run.started.at, signals[0]))
 
     # Acting on what is recorded: scopes.
@@ -490,17 +492,16 @@ class ScopeHolder(RecordingActor):
 
     def _run_again(self, path: str, scope: ScopeState) -> None:
         """Run what is running in a scope, and in those inside of it, but not yet on a lane."""
-        if scope.wait is not None:
+        fork, started = scope.fork, scope.running
+        if scope.wait is not None or started is None:
             return
-        fork = scope.fork
-        for started in scope.running.values():
-            task = task_of(self._plan, self.state, path, started.task)
-            if fork is not None and (fork.task, fork.attempt) == (task.name, started.attempt):
-                self._reopen_fork(started, fork)
-            elif task.construct is not None or task.goes_on:
-                self._run_task(started, goes_on=True)
-            elif is_opened_by_a_task(path):  # otherwise it has been on the lane since its start
-                self._run_task(started)
+        task = task_of(self._plan, self.state, path, started.task)
+        if fork is not None and (fork.task, fork.attempt) == (task.name, started.attempt):
+            self._reopen_fork(started, fork)
+        elif task.construct is not None or task.goes_on:
+            self._run_task(started, goes_on=True)
+        elif is_opened_by_a_task(path):  # otherwise it has been on the lane since its start
+            self._run_task(started)
 
     def _reopen_fork(self, event: TaskStarted, fork: Fork) -> None:
         """Run an attempt that goes on, with all that is open in it.

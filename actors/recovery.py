@@ -86,25 +86,22 @@ def given_up(plan: Plan, state: ExecutionState, at: float) -> Iterator[TaskStart
     """
     is_cancelled = state.status == "cancelling" and state.ending is None
     is_over = is_cancelled or is_flow_late(plan, state, at)
-    for path, scope in state.all_scopes():
-        for started in scope.running.values():
-            if task_of(plan, state, path, started.task).goes_on and (
-                is_over or is_being_stopped(state, path) or is_late(plan, state, path, at)
-            ):
-                yield started
+    for path, started in state.all_running():
+        if task_of(plan, state, path, started.task).goes_on and (
+            is_over or is_being_stopped(state, path) or is_late(plan, state, path, at)
+        ):
+            yield started
 
 
 def _interrupted(
     plan: Plan, state: ExecutionState, at: float, *, may_start: bool, is_given_up: bool = False
 ) -> Events:
     events: list[Event] = []
-    for path, scope in state.all_scopes():
-        for started in scope.running.values():
-            task = task_of(plan, state, path, started.task)
-            if _has_code(task):
-                events += _interrupted_attempt(
-                    plan, state, started, at, may_start=may_start, is_given_up=is_given_up
-                )
+    for path, started in state.all_running():
+        if _has_code(task_of(plan, state, path, started.task)):
+            events += _interrupted_attempt(
+                plan, state, started, at, may_start=may_start, is_given_up=is_given_up
+            )
     return tuple(events)
 
 
@@ -170,8 +167,7 @@ def _cancelled(plan: Plan, state: ExecutionState, at: float) -> Events:
     if any(given_up(plan, state, at)):
         killed = {  # and what runs no code stays with what is in it
             (path, started.task)
-            for path, scope in state.all_scopes()
-            for started in scope.running.values()
+            for path, started in state.all_running()
             if _has_code(task_of(plan, state, path, started.task))
         }
         return tuple(

@@ -101,7 +101,7 @@ def _chosen(
     if len(found) == 1:
         return found[0]
     if not places:
-        running = next((task for _, each in state.all_scopes() for task in each.running), None)
+        running = next((started.task for _, started in state.all_running()), None)
         at = "at its end" if running is None else f"running task '{running}'"
         msg = f"is {at}; only a task that waits or has failed can be skipped"
     elif wanted is not None and not found:

@@ -105,7 +105,7 @@ class ScopeState:
             server ended), or failed and is to be repeated, until it is started again.
         results: the last outcome of every task that has finished, in the order of finishing.
         visits: how often each task was started.
-        running: how the attempts that have not ended were started, by task.
+        running: how the attempt was started that has not ended; None if there is none.
         attempts: the number of the last attempt of each task's last visit.
         since: when the first attempt of the current visit began.
         failures: how many attempts of the current visit have failed.
@@ -122,7 +122,7 @@ class ScopeState:
     context: Context
     results: dict[str, Outcome]
     visits: dict[str, int]
-    running: dict[str, TaskStarted]
+    running: TaskStarted | None
     attempts: dict[str, int]
     since: float
     failures: int
@@ -139,7 +139,7 @@ class ScopeState:
         self.context = _NOTHING
         self.results = {}
         self.visits = {}
-        self.running = {}
+        self.running = None
         self.attempts = {}
         self.since = 0.0
         self.failures = 0
@@ -157,7 +157,7 @@ class ScopeState:
     @property
     def is_idle(self) -> bool:
         """Whether nothing of it runs or waits, although it is open."""
-        return self.is_open and not self.running and self.wait is None
+        return self.is_open and self.running is None and self.wait is None
 
 
 class Compensable(msgspec.Struct, frozen=True):
@@ -283,6 +283,12 @@ class ExecutionState(ScopeState):
     def find(self, path: str) -> ScopeState | None:
         """Return the state of the scope *path*; None if there is none any more."""
         return self.scopes.get(path) if path else self
+
+    def all_running(self) -> Iterator[tuple[str, TaskStarted]]:
+        """Return how all attempts were started that have not ended, with the paths of scopes."""
+        for path, scope in self.all_scopes():
+            if scope.running is not None:
+                yield path, scope.running
 
     def all_scopes(self) -> Iterator[tuple[str, ScopeState]]:
         """Return all scopes with their paths, the execution's own first."""

@@ -219,7 +219,8 @@ class _Drawing:
         return ScopeNode(path, status, task, _end_error(self._state, path, scope))
 
     def _task(self, path: str, scope: ScopeState, name: str, ends: float | None) -> TaskNode:
-        started = scope.running.get(name)
+        running = scope.running
+        started = running if running is not None and running.task == name else None
         has_started = name in scope.attempts and name != _next(scope)
         ends = _earliest(ends, *self._own_ends(path, scope, name, started))
         fork = _fork_at(scope, name)
@@ -281,7 +282,7 @@ def _status(state: ExecutionState, path: str, scope: ScopeState) -> ScopeStatus:
         return "completed" if scope.outcome.error is None else "failed"
     if scope.wait is not None:
         return "waiting"
-    return "running" if scope.running else "idle"
+    return "idle" if scope.running is None else "running"
 
 
 def _is_undone(state: ExecutionState, path: str, scope: ScopeState) -> bool:
@@ -315,9 +316,10 @@ def _current(state: ExecutionState, path: str, scope: ScopeState) -> str | None:
         return _first_failed(scope)
     if scope.wait is not None:
         return scope.wait.task
-    running = next(iter(scope.running), None)
+    if scope.running is not None:
+        return scope.running.task
     current = scope.current_task if scope.current_task != END else None
-    return running or scope.stopped_task or scope.next_task or current or None
+    return scope.stopped_task or scope.next_task or current or None
 
 
 def _last_failed(state: ExecutionState, path: str, scope: ScopeState) -> str | None:
@@ -332,7 +334,7 @@ def _last_failed(state: ExecutionState, path: str, scope: ScopeState) -> str | N
 
 def _next(scope: ScopeState) -> str | None:
     """Return the task that is to start with a new visit, if that is where the scope is."""
-    return scope.next_task if scope.stopped_task is None and not scope.running else None
+    return scope.next_task if scope.stopped_task is None and scope.running is None else None
 
 
 def _since(scope: ScopeState, started: TaskStarted | None) -> float | None:

@@ -66,13 +66,13 @@ def test_a_started_execution_has_its_flow_and_its_context():
     assert (state.flow_id, state.flow_version, state.started_at) == ("flow", 3, 1.0)
     assert (state.status, state.current_task, state.seq) == ("running", "a", 2)
     assert state.context == {"user": 7}
-    assert state.running == {"a": running("a")}
+    assert state.running == running("a")
     assert state.visits == {"a": 1}
 
 
 def test_a_finished_task_leaves_its_result_and_leads_on():
     state = fold(HISTORY[:5])
-    assert (state.current_task, state.running) == ("a", {})
+    assert (state.current_task, state.running) == ("a", None)
     assert state.context == {"user": 7, "a_result": None, "b_result": {"rows": [1]}}
     assert state.has_failures
 
@@ -107,7 +107,7 @@ def test_a_cancelled_execution_has_a_receipt_in_the_order_of_stopping():
     assert (state.status, state.has_ended) == ("cancelling", False)
     assert state.cancellation == Cancellation(4.0, "enough")
     evolve(state, (first, second, ExecutionCancelled(at=6.0)))
-    assert (state.status, state.ended_at, state.running) == ("cancelled", 6.0, {})
+    assert (state.status, state.ended_at, state.running) == ("cancelled", 6.0, None)
     assert state.cancellation == Cancellation(4.0, "enough", (first, second))
 
 
