@@ -197,7 +197,6 @@ class ExecutionSupervisor(ScopeHolder):
             return
         state = self.state
         is_plain = state.status == "running" and not run.started.scope and self._time is None
-        before = () if run.task.construct is None else self._taken(run, message.outcome)
         following: tuple[Event, ...] = ()
         if not is_plain and self._is_stopping(run):
             finished = self._finished(run, message.outcome, None)
@@ -207,7 +206,10 @@ class ExecutionSupervisor(ScopeHolder):
             finished = self._finished(run, message.outcome, transition)
             if is_plain or state.status != "paused" or transition.target == END:
                 following = follow(self._plan, state, finished, transition.target)
-        self.record((*before, finished, *following))
+        if run.task.construct is None:
+            self.record((finished, *following))
+        else:
+            self.record((*self._taken(run, message.outcome), finished, *following))
 
     def _routing_failed(self, message: RoutingFailed) -> None:
         run = message.run
@@ -470,18 +472,18 @@ class ExecutionSupervisor(ScopeHolder):
     def _finished(
         self, run: RunTask, outcome: Outcome, transition: Transition | None
     ) -> TaskFinished:
-        task = run.task
+        task, started = run.task, run.started
         finished = TaskFinished(
             at=self._clock.now(),
-            scope=run.scope,
+            scope=started.scope,
             task=task.name,
-            visit=run.started.visit,
-            attempt=run.started.attempt,
+            visit=started.visit,
+            attempt=started.attempt,
             outcome=outcome,
             transition=transition,
         )
         is_compensable = task.compensation is not None
-        if outcome.error is None and (task.merges or is_compensable):
+        if (task.merges or is_compensable) and outcome.error is None:
             return replace(finished, is_merged=task.merges, is_compensable=is_compensable)
         return finished
 

@@ -68,25 +68,24 @@ class Lane(msgspec.Struct, eq=False):
         Cancelling it cancels the actor that is running. That may end by itself all the same: call
         `stop` before, so that no further one is run.
         """
-        runs = 0
-        since = time.monotonic()
+        hosted, runs = self._hosted, 0
+        until = time.monotonic() + MAX_INLINE_SECONDS
         try:
             while not self.is_closed:
-                if not self._hosted:
+                if not hosted:
                     if self._resumed:
                         await self._resumed.pop(0).run()
                         continue
                     if self._place is None:
                         self._place = new_place()
-                    await self._place.wait()
-                    runs, since = 0, time.monotonic()  # the others have run meanwhile
+                    await self._place.wait()  # the others run meanwhile
+                elif runs < MAX_INLINE_RUNS and time.monotonic() <= until:
+                    await hosted.pop(0).run()
+                    runs += 1
                     continue
-                if runs >= MAX_INLINE_RUNS or time.monotonic() - since > MAX_INLINE_SECONDS:
-                    await checkpoint()
-                    runs, since = 0, time.monotonic()
-                    continue  # what was ready may be no longer
-                await self._hosted.pop(0).run()
-                runs += 1
+                else:
+                    await checkpoint()  # what was ready may be no longer
+                runs, until = 0, time.monotonic() + MAX_INLINE_SECONDS
         finally:
             while self._resumed:
                 await self._resumed.pop(0).run()

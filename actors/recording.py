@@ -137,8 +137,9 @@ class RecordingActor:
                 if self._pending:
                     return
                 if self._mail is None:
-                    if not self.state.busy:
-                        self.settle()
+                    if self.state.busy:
+                        return
+                    self.settle()
                     if self._pending or self._mail is None:
                         return
                 message = self._mail.take()
@@ -193,7 +194,8 @@ class RecordingActor:
         try:
             events, self._pending = self._pending, ()
             if error is None:
-                self._apply(events)
+                evolve(self.state, events)
+                self._act_on(events)
             elif not self.state.seq:
                 self.never_began()
             if self._reply is not None:
@@ -206,8 +208,7 @@ class RecordingActor:
         if not is_within and (self._mail is not None or not self.state.busy):
             self._handle()
 
-    def _apply(self, events: tuple[Event, ...]) -> None:
-        evolve(self.state, events)
+    def _act_on(self, events: tuple[Event, ...]) -> None:
         actions = self._ACTIONS
         try:
             for event in events:

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 from anyio.lowlevel import checkpoint_if_cancelled
+from msgspec import UNSET
 
 from actors.context import Context
 from actors.ports import ActivityRunner, Attempt
@@ -75,7 +76,9 @@ class ContextTaskRunner:
 
     async def run(self, attempt: Attempt) -> bytes:
         """Await the function; cancelling it cancels the function at its next checkpoint."""
-        return encode_value(await self._function(given_context(attempt)))
+        is_given_more = attempt.arguments is not UNSET
+        context = given_context(attempt) if is_given_more else attempt.context
+        return encode_value(await self._function(context))
 
 
 class TaskRunner:
