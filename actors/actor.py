@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Generic, TypeVar, cast
 
 import anyio
@@ -23,6 +24,11 @@ class HostedActor(msgspec.Struct, Generic[M], eq=False):
     async def run(self) -> None:
         """Handle the message, in the host task. Must not raise."""
         raise NotImplementedError
+
+
+def is_being_cancelled() -> bool:
+    """Whether a scope around this frame is cancelled; true of a cancellation that was asked for."""
+    return anyio.current_effective_deadline() == -math.inf
 
 
 class Reply(msgspec.Struct, Generic[M], eq=False):

@@ -23,7 +23,6 @@ from actors.events import (
     Transition,
     WaitStarted,
 )
-from actors.fork import host
 from actors.forks import (
     fork_outcome,
     is_being_stopped,
@@ -99,7 +98,7 @@ class ExecutionSupervisor(ScopeHolder):
         try:
             if self._plan.timeout is not None:
                 await self._host_within_time()
-            self.is_host_disturbed |= await host(self._lane)
+            self.is_host_disturbed |= await self._lane.host()
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
             self.send(BugFound(error))
         finally:
@@ -115,7 +114,7 @@ class ExecutionSupervisor(ScopeHolder):
         self._time_offset = anyio.current_time() - self._clock.monotonic()
         with anyio.CancelScope() as self._time:
             self._set_deadline()
-            self.is_host_disturbed |= await host(lane)
+            self.is_host_disturbed |= await lane.host()
         if self._time.cancel_called and not self.state.has_ended:
             self._lane = Lane()
             self.send(TimeOver())
@@ -190,12 +189,11 @@ class ExecutionSupervisor(ScopeHolder):
             self._environment = replace(self._environment, plan=plan)
 
     def _task_decided(self, message: TaskDecided) -> None:
-        run, transition = message.run, message.transition
+        run, transition, state = message.run, message.transition, self.state
         if self._routed:
             self._routed_back(run)
-        if not self._is_current(run):
+        if state.running is not run.started and not self._is_current(run):
             return
-        state = self.state
         is_plain = state.status == "running" and not run.started.scope and self._time is None
         following: tuple[Event, ...] = ()
         if not is_plain and self._is_stopping(run):

@@ -9,7 +9,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from actors.actor import HostedActor
+from actors.actor import HostedActor, is_being_cancelled
 from actors.expressions import ExpressionError
 from actors.lane import Lane
 from actors.messages import ApplyConditions, BugFound, ForkClosed, ForkOpened, RunTask
@@ -17,7 +17,7 @@ from actors.outcome import NULL, Outcome
 from actors.plan import Map
 from actors.router import ROUTER
 from actors.routing import expression_error
-from actors.task import evaluated, is_being_cancelled, seconds_left
+from actors.task import evaluated, seconds_left
 from actors.values import ValueRefusedError, encode_value
 
 
@@ -125,7 +125,7 @@ class ForkActor(HostedActor[RunTask]):
 
     async def _run(self, path: str, lane: Lane) -> None:
         try:
-            await host(lane)
+            await lane.host()
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
             self._message.environment.supervisor.send(BugFound(error))
         finally:
@@ -149,24 +149,6 @@ class ForkActor(HostedActor[RunTask]):
             return msgspec.Raw(encode_value(items))
         except ValueRefusedError as error:
             raise ExpressionError(str(error)) from error
-
-
-async def host(lane: Lane) -> bool:
-    """Run a lane until it is closed; return whether an activity has disturbed its host task.
-
-    An activity that cancels the asyncio task that it runs in, and returns without having waited,
-    leaves a cancellation that nobody asked for: it is no reason to stop.
-    """
-    is_disturbed = False
-    while True:
-        try:
-            await lane.host()
-        except anyio.get_cancelled_exc_class():
-            if is_being_cancelled():
-                raise
-            is_disturbed = True
-        else:
-            return is_disturbed
 
 
 def _kind(value: Any) -> str:

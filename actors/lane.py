@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import anyio
 import msgspec
 from anyio.lowlevel import checkpoint
 
+from actors.actor import HostedActor, is_being_cancelled
 from actors.places import Place, new_place
-
-if TYPE_CHECKING:
-    from actors.actor import HostedActor
 
 MAX_INLINE_RUNS: Final = 32
 """Actors that a lane runs before it lets other tasks of the event loop run."""
@@ -62,30 +61,45 @@ class Lane(msgspec.Struct, eq=False):
         if self._place is not None:
             self._place.call()
 
-    async def host(self) -> None:
+    async def host(self) -> bool:
         """Run actors until `close`; the body of the lane's host task.
 
         Cancelling it cancels the actor that is running. That may end by itself all the same: call
         `stop` before, so that no further one is run.
+
+        Returns:
+            Whether an activity has disturbed the host task: one that cancels the asyncio task that
+            it runs in, and returns without having waited, leaves a cancellation that nobody asked
+            for. It is no reason to stop.
         """
-        hosted, runs = self._hosted, 0
+        hosted, runs, is_disturbed = self._hosted, 0, False
         until = time.monotonic() + MAX_INLINE_SECONDS
         try:
             while not self.is_closed:
-                if not hosted:
-                    if self._resumed:
+                try:
+                    if hosted and runs < MAX_INLINE_RUNS and time.monotonic() <= until:
+                        await hosted.pop(0).run()
+                        runs += 1
+                        continue
+                    if hosted:
+                        await checkpoint()  # what was ready may be no longer
+                    elif self._resumed:
                         await self._resumed.pop(0).run()
                         continue
-                    if self._place is None:
-                        self._place = new_place()
-                    await self._place.wait()  # the others run meanwhile
-                elif runs < MAX_INLINE_RUNS and time.monotonic() <= until:
-                    await hosted.pop(0).run()
-                    runs += 1
-                    continue
-                else:
-                    await checkpoint()  # what was ready may be no longer
-                runs, until = 0, time.monotonic() + MAX_INLINE_SECONDS
+                    else:
+                        await self._called()
+                except anyio.get_cancelled_exc_class():
+                    if is_being_cancelled():
+                        raise
+                    is_disturbed = True
+                runs, until = 0, time.monotonic() + MAX_INLINE_SECONDS  # the others have run
         finally:
             while self._resumed:
                 await self._resumed.pop(0).run()
+        return is_disturbed
+
+    async def _called(self) -> None:
+        """Wait until there may be something to do."""
+        if self._place is None:
+            self._place = new_place()
+        await self._place.wait()

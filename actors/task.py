@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from typing import Any, Final
 
 import anyio
-import msgspec
+from msgspec import Raw
 
-from actors.actor import HostedActor
+from actors.actor import HostedActor, is_being_cancelled
 from actors.expressions import ExpressionError
 from actors.forks import timed_out
 from actors.messages import (
@@ -44,9 +43,8 @@ class TaskActor(HostedActor[RunTask]):
         not raise then either: the supervisor knows that it cancelled.
         """
         message = self._message
-        environment = message.environment
-        monotonic = environment.clock.monotonic
-        task = message.task
+        environment, task = message.environment, message.task
+        monotonic, runner = environment.clock.monotonic, task.runner
         attempt = Attempt(
             environment.execution_id, message.started, message.context, environment.grace
         )
@@ -54,15 +52,15 @@ class TaskActor(HostedActor[RunTask]):
         try:
             if task.arguments is not None:
                 attempt.arguments = evaluated(message)
-            assert task.runner is not None
+            assert runner is not None
             if task.timeout is None and task.deadline is None:
-                data = await task.runner.run(attempt)
+                data = await runner.run(attempt)
             else:
                 data = await _run_within(message, attempt, environment.clock)
         except BaseException as error:  # noqa: BLE001 - see the class: nothing may leave this frame
             self._report_raised(message, attempt, error, monotonic() - started)
         else:
-            outcome = Outcome("success", monotonic() - started, msgspec.Raw(data))
+            outcome = Outcome("success", monotonic() - started, Raw(data))
             ROUTER.send(ApplyConditions(message, outcome))
 
     def _report_raised(
@@ -196,11 +194,6 @@ def _described(error: BaseException, message: RunTask) -> ErrorInfo:
         shown = ExpressionError(f"{error.field} of task '{message.task.name}': {error}")
         return expression_error(shown)
     return describe_error(error)
-
-
-def is_being_cancelled() -> bool:
-    """Whether a scope around this frame is cancelled; true of a cancellation that was asked for."""
-    return anyio.current_effective_deadline() == -math.inf
 
 
 def _without_cancellation(error: BaseException) -> BaseException | None:

@@ -14,9 +14,9 @@ import trio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from actors.actor import is_being_cancelled
 from actors.execution import ExecutionSupervisor
 from actors.places import Place, new_place
-from actors.task import is_being_cancelled
 
 MAX_IDLE: Final = 256
 """Host tasks that are kept for further executions."""
@@ -141,41 +141,26 @@ class _Host:
         try:
             with self._scope as scope:
                 untouched = self._look(scope)
-                while await self._run_one() and not scope.cancel_called:
-                    if self._look(scope) is not untouched or not await self._next():
+                while self.supervisor is not None:
+                    supervisor, self.supervisor = self.supervisor, None
+                    self.execution_id = supervisor.execution_id
+                    await supervisor.host()
+                    if scope.cancel_called or not _has_left_nothing(supervisor):
                         return
+                    del supervisor  # or it would be kept for as long as this waits
+                    if self._look(scope) is untouched and len(self._idle) < MAX_IDLE:
+                        await self._called()
         except anyio.get_cancelled_exc_class():
             # If an activity has cancelled the asyncio task that it ran in, the scope takes its own
             # cancellation for that one and lets it through. It is no reason for the engine to end.
             if is_being_cancelled():
                 raise
 
-    async def _run_one(self) -> bool:
-        """Run the execution and forget it.
+    async def _called(self) -> None:
+        """Wait until the host is given something to run.
 
-        Returns:
-            Whether the next one could not tell that there was one before it, but for open scopes.
+        A cancellation that nobody asked for ends the waiting as well.
         """
-        supervisor, self.supervisor = self.supervisor, None
-        assert supervisor is not None
-        self.execution_id = supervisor.execution_id
-        await supervisor.host()
-        state = supervisor.state
-        return (
-            state.status == "completed"
-            and not state.has_failures
-            and not supervisor.is_host_disturbed
-            and not len(contextvars.copy_context())
-        )
-
-    async def _next(self) -> bool:
-        """Wait until the host is given something to run, unless enough others wait already.
-
-        Returns:
-            Whether it is: a cancellation that nobody asked for ends the waiting as well.
-        """
-        if len(self._idle) >= MAX_IDLE:
-            return False
         self._idle.append(self)
         if self._place is None:
             self._place = new_place()
@@ -186,7 +171,20 @@ class _Host:
                 raise  # what it was given, and is stopped already, has to be told so first
         if self.supervisor is None:
             self._idle.remove(self)
-        return self.supervisor is not None
+
+
+def _has_left_nothing(supervisor: ExecutionSupervisor) -> bool:
+    """Whether the next execution could not tell that this one was before it, but for open scopes.
+
+    Called in the host task.
+    """
+    state = supervisor.state
+    return (
+        state.status == "completed"
+        and not state.has_failures
+        and not supervisor.is_host_disturbed
+        and not len(contextvars.copy_context())
+    )
 
 
 def _look_on_asyncio(scope: anyio.CancelScope) -> object:

@@ -8,12 +8,12 @@ from typing import Final, Protocol
 import anyio
 import msgspec
 
+from actors.actor import is_being_cancelled
 from actors.events import TaskStarted
 from actors.outcome import NULL, ErrorInfo, ReportedError
 from actors.paths import is_of_the_end, is_opened_by_a_task, split, task_path
 from actors.ports import Attempt
 from actors.state import ExecutionState
-from actors.task import is_being_cancelled
 from actors.values import encode_value
 from flowmgr.errors import (
     EngineBusyError,
