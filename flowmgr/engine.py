@@ -47,7 +47,7 @@ from flowmgr.recovery import Recovery, RecoveryProgress
 from flowmgr.repeating import Repetition, repeated
 from flowmgr.retention import delete_outdated
 from flowmgr.settings import Settings
-from flowmgr.starts import StartRequest, check_input, check_key, merged_metadata
+from flowmgr.starts import StartRequest, check_input, check_key
 from flowmgr.subflows import KEY_SECONDS, Child
 from flowmgr.timers import Timers
 from flowmgr.waking import Waker
@@ -296,7 +296,7 @@ class Engine(Operations):
         self, request: StartRequest, key: StartKey | None, child: Child | None = None
     ) -> ExecutionSupervisor:
         encoded = check_context(request.context, max_bytes=self.settings.max_context_bytes)
-        metadata = check_metadata(request.metadata)
+        metadata = None if request.metadata is None else check_metadata(request.metadata)
         flow, definition = request.flow, NULL
         plan = self.flows.plan_at_hand(flow, request.version) if isinstance(flow, str) else None
         if plan is None:
@@ -310,11 +310,15 @@ class Engine(Operations):
             start_task=plan.start_task,
             context=msgspec.Raw(encoded),
             definition=definition,
-            metadata=merged_metadata(plan, metadata),
-            parent=None if child is None else child.parent,
-            parent_task=None if child is None else child.parent_task,
-            depth=0 if child is None else child.depth_in(self._parent_of(child)),
+            metadata={**plan.metadata, **metadata} if metadata else plan.metadata,
         )
+        if child is not None:
+            started = replace(
+                started,
+                parent=child.parent,
+                parent_task=child.parent_task,
+                depth=child.depth_in(self._parent_of(child)),
+            )
         supervisor, reply = self._live.start(_new_id(), plan, started, key)
         if not supervisor.state.seq:  # otherwise it is recorded already
             await recorded(reply)

@@ -22,8 +22,6 @@ def check_metadata(given: Any) -> dict[str, Scalar]:
         MetadataError: it is not an object, has too many entries, or one that is not plain or too
             long. The pointers of its problems lead into the metadata.
     """
-    if given is None:
-        return {}
     if not isinstance(given, dict):
         _refuse("", "wrong_type", "The metadata must be an object")
     if len(given) > MAX_ENTRIES:

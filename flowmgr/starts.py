@@ -8,9 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.events import Scalar
 from actors.expressions import Schema
-from actors.plan import Plan
 from actors.values import decode_value
 from flowmgr.errors import ContextError, InputError, KeyReusedError, Problem
 
@@ -89,11 +87,6 @@ def check_input(flow_id: str, schema: Schema, context: bytes) -> None:
         problems = [Problem(pointer, "not_as_input", message) for pointer, message in found]
         message = f"The context is not as flow '{flow_id}' wants it: {found[0][1]}"
         raise ContextError(message, problems)
-
-
-def merged_metadata(plan: Plan, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Return the metadata of an execution: the flow's, with what was *given* for it over it."""
-    return {**plan.metadata, **given} if given else plan.metadata
 
 
 _canonical = msgspec.json.Encoder(order="sorted")

@@ -46,7 +46,8 @@ class MemoryJournal:
         """Keep *batch* and acknowledge it at once."""
         execution_id, events = batch.execution_id, batch.events
         log = self._logs.get(execution_id)
-        if batch.first_seq != (1 if log is None else len(log.events) + 1):
+        kept = 0 if log is None else len(log.events)
+        if batch.first_seq != kept + 1:
             msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
             raise InternalError(msg)
         if log is None:
