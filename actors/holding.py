@@ -304,10 +304,11 @@ class ScopeHolder(RecordingActor):
 
     def _run_task(self, event: TaskStarted, *, goes_on: bool = False) -> None:
         """Run an attempt; one that goes on also if it is stopped first: it has to pass that on."""
-        may_be_late = event.scope or self._plan.timeout is not None
-        if may_be_late and not goes_on and self._is_time_over(event.scope):
+        path = event.scope
+        may_be_late = path or self._plan.timeout is not None
+        if may_be_late and not goes_on and self._is_time_over(path):
             return  # it was over before the start was recorded
-        lane = self._lane_of(event.scope) if event.scope else self._lane
+        lane = self._lane_of(path) if path else self._lane
         if lane is None or self._environment is None:
             return
         run = self._run_of(event)

@@ -105,8 +105,16 @@ class RecordingActor:
         """Have *message* handled, now or as soon as that can be; not a checkpoint."""
         if self._is_handling or self._pending:
             self._mailbox().put(message)
-        else:
-            self._handle(message)
+            return
+        self._is_handling = True
+        try:
+            self._HANDLERS[type(message)](self, message)
+        except Exception as error:  # noqa: BLE001 - a bug of ours
+            self._handling_failed(message, error)
+        finally:
+            self._is_handling = False
+        if self._mail is not None or not self.state.busy:
+            self._handle_mail()
 
     def offer(self, message: SupervisorMessage) -> None:
         """Send *message* from outside of the execution; not a checkpoint.
@@ -117,34 +125,30 @@ class RecordingActor:
         if self._is_handling or self._pending:
             self._mailbox().offer(message)
         else:
-            self._handle(message)
+            self.send(message)
 
     def _mailbox(self) -> Mailbox[SupervisorMessage]:
         if self._mail is None:
             self._mail = Mailbox()
         return self._mail
 
-    def _handle(self, message: SupervisorMessage | None = None) -> None:
-        """Handle *message*, and behind it those that wait, up to where the journal has to be."""
+    def _handle_mail(self) -> None:
+        """Handle what waits in the mailbox, up to where the journal has to be; settle behind it."""
         self._is_handling = True
         try:
-            while True:
-                if message is not None:
-                    try:
-                        self._HANDLERS[type(message)](self, message)
-                    except Exception as error:  # noqa: BLE001 - a bug of ours
-                        self._handling_failed(message, error)
-                if self._pending:
-                    return
+            while not self._pending:
                 if self._mail is None:
-                    if self.state.busy:
-                        return
-                    self.settle()
+                    if not self.state.busy:
+                        self.settle()
                     if self._pending or self._mail is None:
                         return
                 message = self._mail.take()
                 if not len(self._mail):
                     self._mail = None
+                try:
+                    self._HANDLERS[type(message)](self, message)
+                except Exception as error:  # noqa: BLE001 - a bug of ours
+                    self._handling_failed(message, error)
         finally:
             self._is_handling = False
 
@@ -191,11 +195,10 @@ class RecordingActor:
     def _acknowledged(self, error: Exception | None) -> None:
         is_within = self._is_handling  # the message that has led to this is still being handled
         self._is_handling = True
+        events, self._pending = self._pending, ()
         try:
-            events, self._pending = self._pending, ()
             if error is None:
-                evolve(self.state, events)
-                self._act_on(events)
+                self._apply(events)
             elif not self.state.seq:
                 self.never_began()
             if self._reply is not None:
@@ -206,9 +209,10 @@ class RecordingActor:
         finally:
             self._is_handling = is_within
         if not is_within and (self._mail is not None or not self.state.busy):
-            self._handle()
+            self._handle_mail()
 
-    def _act_on(self, events: tuple[Event, ...]) -> None:
+    def _apply(self, events: tuple[Event, ...]) -> None:
+        evolve(self.state, events)
         actions = self._ACTIONS
         try:
             for event in events:

@@ -89,17 +89,13 @@ def follow(plan: Plan, state: ExecutionState, finished: TaskFinished, target: st
 
     At the end of its body a scope ends as its last task did.
     """
+    scope, at, is_compensable = finished.scope, finished.at, finished.is_compensable
     if target != END:
-        scope, at = finished.scope, finished.at
-        return enter(plan, state, scope, target, at, is_compensable=finished.is_compensable)
+        return enter(plan, state, scope, target, at, is_compensable=is_compensable)
     outcome, task = finished.outcome, finished.task
-    is_success, is_plain = outcome.error is None, plan.closing is None and plan.output is None
-    if not finished.scope and is_success and is_plain:
-        return (ExecutionCompleted(at=finished.at),)
-    is_compensable = finished.is_compensable
-    return end_scope(
-        plan, state, finished.scope, outcome, task, finished.at, is_compensable=is_compensable
-    )
+    if not scope and outcome.error is None and plan.closing is None and plan.output is None:
+        return (ExecutionCompleted(at=at),)
+    return end_scope(plan, state, scope, outcome, task, at, is_compensable=is_compensable)
 
 
 def end_scope(  # noqa: PLR0917
