@@ -98,7 +98,8 @@ class ExecutionSupervisor(ScopeHolder):
         try:
             if self._plan.timeout is not None:
                 await self._host_within_time()
-            self.is_host_disturbed |= await self._lane.host()
+            if await self._lane.host():
+                self.is_host_disturbed = True
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
             self.send(BugFound(error))
         finally:
@@ -408,7 +409,7 @@ class ExecutionSupervisor(ScopeHolder):
     def _close_host(self) -> None:
         self.is_host_closed = True
         self._environment = None
-        self._forks.clear()
+        self._forks = {}
         self.stop_host = self._lane.close
         self._hooks.host_closed(self)
         if self._ended is not None or self._changed is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from typing import Any, Final
 
 import anyio
@@ -98,8 +99,8 @@ class Lane(msgspec.Struct, eq=False):
                 await self._resumed.pop(0).run()
         return is_disturbed
 
-    async def _called(self) -> None:
+    def _called(self) -> Awaitable[None]:
         """Wait until there may be something to do."""
         if self._place is None:
             self._place = new_place()
-        await self._place.wait()
+        return self._place.wait()

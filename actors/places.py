@@ -19,7 +19,7 @@ import trio
 class Place(Protocol):
     """Where one task at a time waits."""
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         """Wait until the place is called; a checkpoint. Cancelling it leaves the place empty."""
 
     def call(self) -> None:
@@ -47,9 +47,9 @@ class _AsyncioPlace:
     def __init__(self) -> None:
         self._future: asyncio.Future[None] | None = None
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         self._future = asyncio.get_running_loop().create_future()
-        await self._future
+        return self._future
 
     def call(self) -> None:
         if self._future is not None and not self._future.done():
@@ -62,9 +62,9 @@ class _TrioPlace:
     def __init__(self) -> None:
         self._task: trio.lowlevel.Task | None = None
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         self._task = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._leave)
+        return trio.lowlevel.wait_task_rescheduled(self._leave)  # noqa: ASYNC105 - by the caller
 
     def _leave(self, _: Any) -> trio.lowlevel.Abort:
         self._task = None
