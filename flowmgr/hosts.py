@@ -109,7 +109,7 @@ class _Host:
         execution_id: the execution that it runs, or has run last.
     """
 
-    __slots__ = ("_idle", "_look", "_place", "_scope", "execution_id", "supervisor")
+    __slots__ = ("_idle", "_is_stopped", "_look", "_place", "_scope", "execution_id", "supervisor")
 
     def __init__(
         self,
@@ -121,15 +121,20 @@ class _Host:
         self._look = look
         self._place: Place | None = None  # made when it first waits
         self._scope = anyio.CancelScope()
+        self._is_stopped = False  # asking the scope takes longer: trio looks at the time for it
         self.execution_id = ""
         self.give(supervisor)
 
     def give(self, supervisor: ExecutionSupervisor) -> None:
         """Have the host run *supervisor* next."""
         self.supervisor: ExecutionSupervisor | None = supervisor
-        supervisor.stop_host = self._scope.cancel
+        supervisor.stop_host = self._stop
         if self._place is not None:
             self._place.call()
+
+    def _stop(self) -> None:
+        self._is_stopped = True
+        self._scope.cancel()
 
     async def run(self) -> None:
         """Run executions, one after the other, for as long as none could tell of one before it.
@@ -145,7 +150,7 @@ class _Host:
                     supervisor, self.supervisor = self.supervisor, None
                     self.execution_id = supervisor.execution_id
                     await supervisor.host()
-                    if scope.cancel_called or not _has_left_nothing(supervisor):
+                    if self._is_stopped or not _has_left_nothing(supervisor):
                         return
                     del supervisor  # or it would be kept for as long as this waits
                     if self._look(scope) is untouched and len(self._idle) < MAX_IDLE:

@@ -134,7 +134,11 @@ class LiveExecutions(SupervisorHooks):
             EngineClosedError: the engine is stopping.
             EngineBusyError: as many executions are live as may be.
         """
-        self._check_accepting()
+        if not self.is_accepting:
+            raise _closed()
+        if len(self._supervisors) >= self._settings.max_live:
+            msg = f"{self._settings.max_live} executions are live already (setting max_live)"
+            raise EngineBusyError(msg)
         supervisor = self._supervise(execution_id, plan)
         reply: Reply[bool] = Reply()
         supervisor.send(StartExecution(started, reply, key, further))
@@ -249,19 +253,6 @@ class LiveExecutions(SupervisorHooks):
         """
         if not self.is_accepting:
             raise _closed()
-
-    def _check_accepting(self) -> None:
-        """Return if an execution may be started now.
-
-        Raises:
-            EngineClosedError: the engine is stopping.
-            EngineBusyError: as many executions are live as may be.
-        """
-        if not self.is_accepting:
-            raise _closed()
-        if len(self._supervisors) >= self._settings.max_live:
-            msg = f"{self._settings.max_live} executions are live already (setting max_live)"
-            raise EngineBusyError(msg)
 
     # What supervisors ask and report.
 
