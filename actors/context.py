@@ -28,7 +28,7 @@ class Context(Mapping[str, Any]):
     __slots__ = ("_decoded", "_log", "_size")
 
     def __init__(self, log: _Log | None = None, size: int = 0) -> None:
-        self._log: Final = log or _Log()
+        self._log: Final = _Log() if log is None else log
         self._size: Final = size
         self._decoded: dict[str, Any] | None = None
 

@@ -96,8 +96,10 @@ class RunTask(Message, frozen=True):
         return self.started.scope
 
 
-class ApplyConditions(Message, frozen=True):
+class ApplyConditions(Message, frozen=True, gc=False):
     """To the router, from a task actor: this attempt ended by itself; where to now?
+
+    It never waits anywhere, so the garbage collector need not look at it.
 
     Attributes:
         run: what the task actor was asked to do.

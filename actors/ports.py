@@ -53,7 +53,7 @@ class StartKey(msgspec.Struct, frozen=True):
     expires_at: float
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """Events of one execution that become durable together, or not at all.
 
     Attributes:
