@@ -113,7 +113,9 @@ class RecordingActor:
             self._handling_failed(message, error)
         finally:
             self._is_handling = False
-        if self._mail is not None or not self.state.busy:
+        state = self.state
+        # Once it has ended there is nothing to settle, and most messages find an empty mailbox.
+        if self._mail is not None or (not state.busy and state.ended_at is None):
             self._handle_mail()
 
     def offer(self, message: SupervisorMessage) -> None:

@@ -139,7 +139,8 @@ class LiveExecutions(SupervisorHooks):
         if len(self._supervisors) >= self._settings.max_live:
             msg = f"{self._settings.max_live} executions are live already (setting max_live)"
             raise EngineBusyError(msg)
-        supervisor = self._supervise(execution_id, plan)
+        supervisor = ExecutionSupervisor(execution_id, plan, self._surroundings)
+        self._supervisors[execution_id] = supervisor
         reply: Reply[bool] = Reply()
         supervisor.send(StartExecution(started, reply, key, further))
         self._hosts.run(supervisor)
@@ -164,7 +165,8 @@ class LiveExecutions(SupervisorHooks):
         """
         self.check_open()
         self._timers.clear(execution_id)
-        supervisor = self._supervise(execution_id, plan, state)
+        supervisor = ExecutionSupervisor(execution_id, plan, self._surroundings, state)
+        self._supervisors[execution_id] = supervisor
         self.watches.taken_up(supervisor)
         reply: Reply[bool] = Reply()
         self._hosts.run(supervisor)  # first, so that it can be stopped
@@ -236,14 +238,6 @@ class LiveExecutions(SupervisorHooks):
             supervisor.stop()
         elif is_to_be_parked:
             supervisor.send(WakeUp())
-
-    def _supervise(
-        self, execution_id: str, plan: Plan, state: ExecutionState | None = None
-    ) -> ExecutionSupervisor:
-        supervisor = self._supervisors[execution_id] = ExecutionSupervisor(
-            execution_id, plan, self._surroundings, state
-        )
-        return supervisor
 
     def check_open(self) -> None:
         """Return if executions are run.
