@@ -44,10 +44,18 @@ def an_object(description: str, **properties: Schema) -> Schema:
     return schema
 
 
-def body(schema: Schema, example: Any, *, required: bool = True) -> RequestBody:
-    """Return the description of a body in JSON."""
+def requiring(schema: Schema, *names: str) -> Schema:
+    """Return the schema of an object that has to have the properties *names*."""
+    schema.required = [*names]
+    return schema
+
+
+def body(
+    schema: Schema, example: Any, *, required: bool = True, media_types: Sequence[str] = (JSON,)
+) -> RequestBody:
+    """Return the description of a body in JSON, or in each of *media_types*."""
     media_type = OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
-    return RequestBody(content={JSON: media_type}, required=required)
+    return RequestBody(content=dict.fromkeys(media_types, media_type), required=required)
 
 
 def header(name: str, schema: Schema) -> Parameter:
@@ -63,6 +71,10 @@ PREFER: Final = header(
     ),
 )
 
+IF_NONE_MATCH: Final = header(
+    "If-None-Match", text("`*` refuses a flow whose id exists (412).", examples=["*"])
+)
+
 REPLAYED: Final = OpenAPIHeader(
     description="`true` if an earlier request with the same key has been followed.",
     schema=text("`true`"),
@@ -72,6 +84,10 @@ LOCATION: Final = OpenAPIHeader(
     description="Where the execution is.", schema=text("A path.", examples=["/executions/…"])
 )
 
+FLOW_LOCATION: Final = OpenAPIHeader(
+    description="Where the flow is.", schema=text("A path.", examples=["/flows/flow123"])
+)
+
 
 def described(
     *,
@@ -79,6 +95,7 @@ def described(
     parameters: Sequence[Parameter] = (),
     answers: dict[str, OpenAPIHeader] | None = None,
     later: str | None = None,
+    otherwise: tuple[int, str] | None = None,
 ) -> type[Operation]:
     """Return the class of operations of which Litestar does not see all by itself.
 
@@ -87,6 +104,7 @@ def described(
         parameters: headers and query parameters that they read themselves.
         answers: headers that all their answers may have.
         later: when they answer 202, which has the same body as 200, and `Location`.
+        otherwise: another status that has the same body as 200, and when they answer so.
     """
 
     @dataclass
@@ -105,6 +123,11 @@ def described(
                     description=later,
                     headers={"Location": LOCATION, **(answers or {})},
                     content=done.content,
+                )
+            if otherwise is not None and isinstance(done, OpenAPIResponse):
+                status, when = otherwise
+                self.responses[str(status)] = OpenAPIResponse(
+                    description=when, content=done.content
                 )
             if answers and isinstance(done, OpenAPIResponse):
                 done.headers = {**(done.headers or {}), **answers}

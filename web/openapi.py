@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.static_files import create_static_files_router
 
+from web.api_document import api_document
 from web.parameters import refuse_unknown_query
 from web.problems import answer_http_error
 
@@ -29,7 +30,7 @@ def openapi_config(version: str) -> OpenAPIConfig:
             DOCS, route_handlers=[], include_in_schema=False, before_request=_refuse_other_pages
         ),
         render_plugins=[
-            SwaggerRenderPlugin(
+            _DocsPage(
                 path="/",
                 js_url=f"{ASSETS}/swagger-ui-bundle.js",
                 css_url=f"{ASSETS}/swagger-ui.css",
@@ -38,6 +39,13 @@ def openapi_config(version: str) -> OpenAPIConfig:
             ),
         ],
     )
+
+
+class _DocsPage(SwaggerRenderPlugin):
+    """The page shows the same document as `/openapi.json`."""
+
+    def render(self, request: Request[Any, Any, Any], _: dict[str, Any]) -> bytes:
+        return super().render(request, api_document(request.app))
 
 
 async def _refuse_other_pages(request: Request[Any, Any, Any]) -> None:
@@ -50,7 +58,7 @@ async def _refuse_other_pages(request: Request[Any, Any, Any]) -> None:
 @get("/openapi.json", include_in_schema=False)
 async def openapi_json(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Return the OpenAPI document."""
-    return request.app.openapi_schema.to_schema()
+    return api_document(request.app)
 
 
 def _answer_impossible_name(request: Request[Any, Any, Any], _: ValueError) -> Response[Any]:

@@ -12,7 +12,7 @@ from flowmgr.journal.store import ExecutionQuery
 from flowmgr.language.fields import Fields
 from web.bodies import json_fields, read_field, refuse_faulty
 from web.controllers.changes import BY, REASON
-from web.descriptions import an_object, body, described, text, truth
+from web.descriptions import an_object, body, described, requiring, text, truth
 from web.filters import FILTER_SCHEMA, query_in
 from web.requests import AnyRequest
 from web.resources import BulkResource, bulk_resource
@@ -23,13 +23,17 @@ ANY: Final = ExecutionQuery()
 
 _BULK = described(
     request=body(
-        an_object(
-            "`action` and `filter` are required.",
-            action=text("What to do to each.", enum=ACTIONS),
-            filter=FILTER_SCHEMA,
-            dry_run=truth("Only find out which ones; false if not given."),
-            by=BY,
-            reason=REASON,
+        requiring(
+            an_object(
+                "What to do, and to which executions.",
+                action=text("What to do to each.", enum=ACTIONS),
+                filter=FILTER_SCHEMA,
+                dry_run=truth("Only find out which ones; false if not given."),
+                by=BY,
+                reason=REASON,
+            ),
+            "action",
+            "filter",
         ),
         {"action": "retry", "filter": {"status": "failed", "flow_id": "flow123"}, "dry_run": True},
     )

@@ -9,9 +9,9 @@ from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.errors import DefinitionError
-from web.bodies import document_body, flow_document
+from web.bodies import DOCUMENT_TYPES, document_body, flow_document
 from web.cursors import decode_cursor, decode_number_cursor, encode_cursor
-from web.descriptions import an_object, body, described
+from web.descriptions import FLOW_LOCATION, IF_NONE_MATCH, an_object, body, described
 from web.flow_resources import (
     FlowCreated,
     FlowResource,
@@ -34,21 +34,24 @@ Version = Annotated[
     int | None, Parameter(ge=1, le=MAX_VERSION, description="The latest if not given.")
 ]
 
-_FLOW_DOCUMENT = described(
-    request=body(
-        an_object('A flow, bare or wrapped as {"flow": …} or {"flow_data": {"flow": …}}.'),
-        {
-            "flow": {
-                "id": "flow123",
-                "name": "Data Processing Flow",
-                "start_task": "task1",
-                "tasks": [{"name": "task1", "description": "Fetch data"}, {"name": "task2"}],
-                "conditions": [
-                    {"source_task": "task1", "outcome": "success", "target_task_success": "task2"}
-                ],
-            }
-        },
-    )
+_FLOW_DOCUMENT = body(
+    an_object('A flow, bare or wrapped as {"flow": …} or {"flow_data": {"flow": …}}.'),
+    {
+        "flow": {
+            "id": "flow123",
+            "name": "Data Processing Flow",
+            "start_task": "task1",
+            "tasks": [{"name": "task1", "description": "Fetch data"}, {"name": "task2"}],
+            "conditions": [
+                {"source_task": "task1", "outcome": "success", "target_task_success": "task2"}
+            ],
+        }
+    },
+    media_types=DOCUMENT_TYPES,
+)
+
+_REGISTER = described(
+    request=_FLOW_DOCUMENT, parameters=[IF_NONE_MATCH], answers={"Location": FLOW_LOCATION}
 )
 
 
@@ -58,7 +61,7 @@ class FlowController(Controller):
     path = "/flows"
     tags = ("flows",)
 
-    @post(operation_class=_FLOW_DOCUMENT, summary="Register a flow")
+    @post(operation_class=_REGISTER, summary="Register a flow")
     async def register(self, request: AnyRequest) -> Response[FlowCreated]:
         """Validate a flow and keep it as the next version of its id.
 
@@ -115,7 +118,7 @@ class FlowController(Controller):
     @post(
         "/validate",
         status_code=HTTP_200_OK,
-        operation_class=_FLOW_DOCUMENT,
+        operation_class=described(request=_FLOW_DOCUMENT),
         summary="Validate a flow",
     )
     async def validate(self, request: AnyRequest) -> ValidationReport:

@@ -11,6 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from flowmgr.engine import Engine
 from flowmgr.journal.sqlite import library
+from web.descriptions import described
 from web.health_resources import Health, Readiness, ReadyStatus, RecoveryResource
 from web.limits import MAX_ITEMS
 from web.requests import AnyRequest
@@ -18,6 +19,10 @@ from web.settings import WebSettings
 from web.surface import engine_of, settings_of
 
 VERSION = version("flowmgr")
+
+_READY = described(
+    otherwise=(HTTP_503_SERVICE_UNAVAILABLE, "No executions are accepted, or none go on.")
+)
 
 
 class HealthController(Controller):
@@ -31,7 +36,7 @@ class HealthController(Controller):
         """Answer."""
         return Health()
 
-    @get("/ready", summary="Whether executions are accepted")
+    @get("/ready", operation_class=_READY, summary="Whether executions are accepted")
     async def ready(self, request: AnyRequest) -> Response[Readiness]:
         """Say whether executions are accepted and go on, and what runs them; 503 if not.
 

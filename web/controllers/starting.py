@@ -13,7 +13,7 @@ from flowmgr.executions import Execution
 from flowmgr.language.fields import Fields
 from flowmgr.starts import MAX_KEY_LENGTH
 from web.answers import answer
-from web.bodies import document_fields, read_field, refuse_faulty
+from web.bodies import DOCUMENT_TYPES, document_fields, read_field, refuse_faulty
 from web.descriptions import (
     PREFER,
     REPLAYED,
@@ -48,6 +48,7 @@ _EXECUTE = described(
             flow=an_object("A flow that is only run."),
         ),
         {"flow_id": "flow123", "context": {"user_id": "tester"}, "metadata": {"order": 4711}},
+        media_types=DOCUMENT_TYPES,
     ),
     parameters=[PREFER, IDEMPOTENCY_KEY],
     answers={"Idempotency-Replayed": REPLAYED},
