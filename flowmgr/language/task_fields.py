@@ -224,7 +224,7 @@ READERS: Final[dict[str, Callable[[Place], Any]]] = {
     "until": _until,
     "signal": lambda place: place.fields.optional_text("signal", identifier),
     "schema": lambda place: read_schema(place.fields, "schema"),
-    "flow": lambda place: place.fields.optional_text("flow", identifier),
+    "flow": lambda place: place.fields.required_text("flow", identifier),
     "version": lambda place: place.fields.optional_integer("version", 1, 1, MAX_VERSION),
     "branches": _branches,
     "join": _join,

@@ -271,6 +271,7 @@ REFUSED = {
     "a schema that is text": ("signal", "schema", "boolean", "wrong_type"),
     "a schema that is none": ("signal", "schema", {"type": 5}, "invalid_schema"),
     "no flow": ("flow", "flow", GONE, "missing_field"),
+    "a flow that is null": ("flow", "flow", None, "wrong_type"),
     "a flow with a slash": ("flow", "flow", "a/b", "invalid_id"),
     "version 0": ("flow", "version", 0, "out_of_range"),
     "no branches": ("parallel", "branches", GONE, "missing_field"),
