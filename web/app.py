@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from litestar import Litestar
+from litestar import Litestar, Response
 
 from flowmgr.engine import Engine, open_engine
 from flowmgr.errors import FlowSetError
@@ -22,9 +22,10 @@ from web.controllers.schema import SchemaController
 from web.controllers.signals import SignalController
 from web.controllers.starting import StartController
 from web.openapi import docs_assets, openapi_config, openapi_json
+from web.options import answer_options
 from web.parameters import refuse_unknown_query
 from web.problems import EXCEPTION_HANDLERS
-from web.requests import ScopeRequest
+from web.requests import AnyRequest, ScopeRequest
 from web.settings import MAX_BODY_BYTES, WebSettings
 
 CONTROLLERS: Final = (
@@ -69,6 +70,14 @@ class AppLifecycle:
             self._stop(error)
 
 
+async def _before_request(request: AnyRequest) -> Response[None] | None:
+    """Run before every handler; a coroutine, because Litestar runs functions in a thread."""
+    if request.method == "OPTIONS":
+        return answer_options(request)
+    refuse_unknown_query(request)
+    return None
+
+
 def create_app(
     settings: Settings | None = None,
     *,
@@ -104,7 +113,7 @@ def create_app(
         lifespan=[engine_lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=ScopeRequest,
-        before_request=refuse_unknown_query,
+        before_request=_before_request,
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=openapi_config(VERSION),
         logging_config=None,

@@ -30,9 +30,10 @@ async def json_body(request: AnyRequest) -> Any:
     """Read the body as JSON.
 
     Raises:
-        RequestError: the body is not declared as JSON.
+        RequestError: the body is not declared as JSON, or is compressed.
         DocumentError: it is not JSON, or cannot be read exactly.
     """
+    _refuse_content_coding(request)
     media_type = _media_type(request)
     if not _is_json(media_type):
         _refuse_media_type(media_type, "send JSON with the header 'Content-Type: application/json'")
@@ -43,9 +44,10 @@ async def document_body(request: AnyRequest) -> Any:
     """Read the body as JSON, or as YAML if it is declared to be that.
 
     Raises:
-        RequestError: the body is declared as something else.
+        RequestError: the body is declared as something else, or is compressed.
         DocumentError: it is not JSON, or not YAML, or cannot be read exactly.
     """
+    _refuse_content_coding(request)
     media_type = _media_type(request)
     if media_type in YAML_TYPES:
         # A megabyte takes more than half a second, in which the server is to do other things.
@@ -54,6 +56,16 @@ async def document_body(request: AnyRequest) -> Any:
         declared = " or ".join(f"'Content-Type: {each}'" for each in DOCUMENT_TYPES)
         _refuse_media_type(media_type, f"send JSON or YAML with the header {declared}")
     return parse_json(await request.body())
+
+
+def _refuse_content_coding(request: AnyRequest) -> None:
+    coding = header(request, b"content-encoding")
+    if coding is not None and coding.strip().lower() not in {"", "identity"}:
+        msg = (
+            f"The body is declared as compressed (Content-Encoding: {coding[:60]}), and the server "
+            "unpacks none; send it as it is, without this header"
+        )
+        raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, msg)
 
 
 def _media_type(request: AnyRequest) -> str | None:

@@ -50,7 +50,7 @@ class _DocsPage(SwaggerRenderPlugin):
 
 async def _refuse_other_pages(request: Request[Any, Any, Any]) -> None:
     # Litestar would answer with a page of its own instead of with a problem.
-    await refuse_unknown_query(request)
+    refuse_unknown_query(request)
     if request.path_params:
         raise NotFoundException
 

@@ -35,10 +35,8 @@ OWN_PARAMETERS: Final = "query_parameters"
 _NONE: Final = QueryParameters()
 
 
-async def refuse_unknown_query(request: AnyRequest) -> None:
+def refuse_unknown_query(request: AnyRequest) -> None:
     """Refuse query parameters that the route does not have, or that are there twice.
-
-    Runs before every handler; a coroutine, because Litestar runs functions in a thread.
 
     Raises:
         RequestError: there are some.

@@ -85,3 +85,9 @@ def test_the_document_says_what_bulk_requests_need_and_that_a_server_may_not_be_
     ready = document["paths"]["/health/ready"]["get"]["responses"]
     assert ready["503"]["content"] == ready["200"]["content"]
     assert ready["200"]["content"]["application/json"]["schema"]
+
+
+def test_the_document_says_that_the_schema_of_flows_is_a_json_schema(served, document):
+    answer = served.get("/schema/flow.json")
+    described = document["paths"]["/schema/flow.json"]["get"]["responses"]["200"]
+    _check(document, described, answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import socket
@@ -251,6 +252,16 @@ def test_a_flow_can_be_sent_as_yaml(served, media_type):
     told = problem(wrong, 422)
     assert told["errors"][0]["pointer"] == "/tasks"
     assert "line 2" in told["detail"]
+
+
+@pytest.mark.parametrize("path", ["/flows", "/flows/execute", "/executions/none/cancel"])
+def test_a_body_that_is_said_to_be_compressed_is_refused_with_the_way_out(served, path):
+    body, headers = gzip.compress(b"{}"), {"Content-Encoding": "gzip"}
+    refused = problem(served.client.post(path, content=body, headers=headers), 422)
+    assert "Content-Encoding: gzip" in refused["detail"]
+    assert "send it as it is" in refused["detail"]
+    plain = served.client.post("/flows", json=chain("succeed"), headers={"Content-Encoding": ""})
+    assert plain.status_code == 201
 
 
 def test_the_schema_of_flows_is_published(served):
@@ -853,6 +864,21 @@ def test_a_method_that_is_not_possible_is_a_problem_that_says_which_are(
     assert method in detail
     assert possible in detail
     assert possible in response.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/flows", "GET, OPTIONS, POST"),
+        ("/flows/x", "DELETE, GET, OPTIONS"),
+        ("/flows/execute", "OPTIONS, POST"),
+        ("/executions/x", "DELETE, GET, OPTIONS"),
+        ("/health", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_options_names_every_method_that_a_path_has(served, path, methods):
+    answer = served.client.request("OPTIONS", path)
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, methods, b"")
 
 
 def test_every_problem_has_a_type_that_programs_can_rely_on(served):
