@@ -8,7 +8,7 @@ from actors.expressions import NAMES
 from flowmgr.language.cel.errors import MAX_SHOWN, ExpressionSyntaxError
 from flowmgr.language.cel.functions import FUNCTIONS
 from flowmgr.language.cel.matching import check_pattern
-from flowmgr.language.cel.nodes import Call, Literal, Macro, Name, Node
+from flowmgr.language.cel.nodes import Call, Chain, Literal, Macro, Name, Node, Path
 from flowmgr.language.cel.parser import MACROS
 from flowmgr.language.findings import Names, shorten
 
@@ -35,6 +35,8 @@ def check(node: Node, variable: str | None = None, depth: int = 0) -> None:
         _check_name(node, variable)
     elif isinstance(node, Call):
         _check_call(node)
+    elif isinstance(node, Chain):
+        _check_chain(node, variable)
     elif isinstance(node, Macro):
         _check_macro(node, variable)
         check(node.target, None, depth + 1)
@@ -54,6 +56,28 @@ def _check_name(node: Name, variable: str | None) -> None:
     if node.name in MACROS or node.name in FUNCTIONS:
         message = f"'{node.name}' is a function; call it, as in {node.name}(...)"
     raise ExpressionSyntaxError(message, node.start)
+
+
+def _check_chain(node: Chain, variable: str | None) -> None:
+    """Refuse a minus that was meant to be a part of a key: `context.fetch-users_result`."""
+    left = node.first
+    for operator, right in node.rest:
+        name = right.operand if isinstance(right, Path) else right
+        if (
+            operator == "-"
+            and isinstance(left, Path)
+            and isinstance(name, Name)
+            and name.name not in {*NAMES, variable}
+            and right.start == left.end + 1
+            and isinstance(key := left.steps[-1].key, str)
+        ):
+            before, behind = shorten(key, MAX_SHOWN), shorten(name.name, MAX_SHOWN)
+            message = (
+                f"There is no name '{behind}' to subtract. A key that has a '-' is "
+                f'written in brackets, as in context["{before}-{behind}"]'
+            )
+            raise ExpressionSyntaxError(message, name.start)
+        left = right
 
 
 def _check_macro(node: Macro, outer: str | None) -> None:

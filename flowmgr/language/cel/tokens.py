@@ -25,10 +25,14 @@ _PLAIN: Final = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
     "\\": "\\", "?": "?", '"': '"', "'": "'", "`": "`",
 }  # fmt: skip
+_IN_BRACKETS: Final = (
+    """; a key that is no plain name is written in brackets, as in context["my key"]"""
+)
 _HINTS: Final = {
     "=": "; equality is written '=='",
     "&": "; 'and' is written '&&'",
     "|": "; 'or' is written '||'",
+    "`": _IN_BRACKETS,
 }
 _ESCAPE = re.compile(
     r"x[0-9a-fA-F]{2}|X[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-3][0-7]{2}"
@@ -87,7 +91,7 @@ def _scan(source: str, at: int) -> Iterator[Token]:
     while at < len(source):
         found = _TOKEN.match(source, at)
         if found is None:
-            hint = _HINTS.get(source[at], "")
+            hint = _HINTS.get(source[at], _IN_BRACKETS if source[at].isalpha() else "")
             raise ExpressionSyntaxError(f"{source[at]!r} has no meaning here{hint}", at)
         kind, end = str(found.lastgroup), found.end()
         if kind == "text":
