@@ -138,6 +138,20 @@ def test_a_failing_request_is_a_500_and_the_server_lives_on(shared, kind):
     assert get(shared, "/library")[0] == 200
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("kind", ["exit", "interrupt"])
+def test_no_task_inside_of_a_request_can_end_the_loop(backend, loop, kind):
+    name = {"exit": "SystemExit", "interrupt": "KeyboardInterrupt"}[kind]
+    with running(backend, loop=loop) as server:
+        with connect(server) as slow:
+            slow.sendall(b"GET /sleep/0.5 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            assert get(server, f"/fail_inside/{kind}") == (200, f"thread thread {name}")
+            with slow.makefile("rb") as answers:
+                assert answers.read().endswith(b"slept")
+        assert get(server, "/library") == (200, backend)
+        assert server.stop() == 0
+
+
 def test_abrupt_closes_do_not_hurt_the_server(shared):
     request = b"GET /library HTTP/1.1\r\nhost: x\r\n\r\n"
     for number in range(50):

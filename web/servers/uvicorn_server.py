@@ -32,6 +32,7 @@ from web.servers.exits import ENGINE_DIED, STARTUP_FAILED, STOPPED, cannot_liste
 from web.servers.interface import ASGIApp, Lifecycle
 from web.servers.lifespan import Lifespan
 from web.servers.listening import url_of
+from web.servers.loops import loop_factory
 from web.servers.options import ServerOptions, loop_name
 from web.servers.requests import RequestTracker
 from web.servers.trio_guest import GuestRunEndedError, TrioApp, TrioGuest
@@ -116,6 +117,11 @@ class AppServer(uvicorn.Server):
         uvicorn would also raise them again at the end, which makes -15 of a clean exit.
         """
         yield
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run the app and serve it until stopped, in an event loop of its own."""
+        with asyncio.Runner(loop_factory=loop_factory(loop_name(self._options))) as runner:
+            runner.run(self.serve(sockets))
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the app and serve it until stopped. Do not cancel it: signals and `stop` end it."""

@@ -129,6 +129,32 @@ class App:
     async def fail(self, argument, receive, send) -> None:
         raise {"error": ValueError, "exit": SystemExit}[argument]("asked to")
 
+    async def fail_inside(self, argument, receive, send) -> None:
+        error = {"exit": SystemExit, "interrupt": KeyboardInterrupt}[argument]
+
+        def call() -> None:
+            raise error("asked to")
+
+        async def task() -> None:
+            raise error("asked to")
+
+        caught = []
+        for function in (
+            lambda: anyio.to_thread.run_sync(anyio.from_thread.run_sync, call),
+            lambda: anyio.to_thread.run_sync(anyio.from_thread.run, task),
+        ):
+            try:
+                await function()
+            except error:
+                caught.append("thread")
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(task)
+                await anyio.sleep(FOR_EVER)
+        except BaseExceptionGroup as several:
+            caught.append(type(several.exceptions[0]).__name__)
+        await answer(send, " ".join(caught))
+
     async def engine_death(self, argument, receive, send) -> None:
         async def die() -> None:
             raise RuntimeError("the engine died")
