@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import anyio
 import anyio.to_thread
 import msgspec
+import sniffio
 from anyio.lowlevel import checkpoint_if_cancelled
 from msgspec import UNSET
 
@@ -23,6 +24,9 @@ from flowmgr.activities.processes import ProcessPool
 from flowmgr.activities.wire import Request
 
 SIMULATED_SECONDS: Final = 0.1
+
+LIBRARY: Final = sniffio.current_async_library_cvar
+"""Where anyio looks for the library of an asyncio task; what comes after an activity looks, too."""
 
 
 class RunnerResources:
@@ -78,7 +82,13 @@ class ContextTaskRunner:
         """Await the function; cancelling it cancels the function at its next checkpoint."""
         is_given_more = attempt.arguments is not UNSET
         context = given_context(attempt) if is_given_more else attempt.context
-        return encode_value(await self._function(context))
+        library = LIBRARY.get()
+        try:
+            result = await self._function(context)
+        finally:
+            if LIBRARY.get() is not library:
+                LIBRARY.set(library)
+        return encode_value(result)
 
 
 class TaskRunner:
@@ -92,7 +102,14 @@ class TaskRunner:
 
     async def run(self, attempt: Attempt) -> bytes:
         """Await the function; cancelling it cancels the function at its next checkpoint."""
-        return encode_value(await self._function(**self._binding.bind(given_context(attempt))))
+        arguments = self._binding.bind(given_context(attempt))
+        library = LIBRARY.get()
+        try:
+            result = await self._function(**arguments)
+        finally:
+            if LIBRARY.get() is not library:
+                LIBRARY.set(library)
+        return encode_value(result)
 
 
 class ThreadRunner:

@@ -8,6 +8,7 @@ import sys
 import anyio
 import anyio.lowlevel
 import pytest
+import sniffio
 
 from flowmgr import activity, open_engine
 from tests.support.flows import Gate, chain, until
@@ -415,3 +416,37 @@ async def test_a_task_group_that_starts_executions_does_not_own_them():
         await gate.someone_came.wait()
         assert engine.live_executions == 1
         gate.opened.set()
+
+
+@pytest.mark.parametrize("ending", ["returns", "raises", "is cancelled"])
+async def test_who_tells_sniffio_another_library_tells_nobody_else(ending):
+    """anyio asks there on asyncio, and the engine asks anyio in the task that the activity had."""
+    gate = Gate()
+
+    @activity
+    async def misbehave(context):
+        sniffio.current_async_library_cvar.set("curio")
+        if ending == "raises":
+            raise ValueError("asked to")
+        if ending == "is cancelled":
+            await gate.activity.function(context)
+
+    @activity
+    async def misbehave_typed(after: bool = True):
+        sniffio.current_async_library_cvar.set("curio")
+
+    @activity
+    async def pause(context):
+        await anyio.sleep(0.001)
+
+    flow = chain("misbehave", "misbehave_typed", "pause", flow_id="bad")
+    async with open_engine(activities=[misbehave, misbehave_typed, pause]) as engine:
+        bad = await engine.start(flow)
+        if ending == "is cancelled":
+            await until(lambda: gate.came == 1)
+            await engine.cancel(bad.execution_id)
+        found = await engine.wait(bad.execution_id)
+        assert found.status == ("cancelled" if ending == "is cancelled" else "completed")
+        assert found.had_failures == (ending == "raises")
+        assert (await engine.run(chain("pause"))).status == "completed"
+        assert engine.is_accepting

@@ -1,4 +1,4 @@
-"""Event loops that no task and no callback can end."""
+"""Event loops that no task and no callback can end before the server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ logger = logging.getLogger(__name__)
 
 
 def loop_factory(name: Literal["asyncio", "uvloop"]) -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes an event loop of the library *name* that goes on whatever is raised in it.
+    """Return what makes an event loop of the library *name* that goes on until its main task ends.
 
     asyncio and uvloop leave their loops with the SystemExit or KeyboardInterrupt of any task or
     callback, also of one that an activity has started in a task group of its own. Whoever waits
-    for the task is told of it as of any error, so nothing is missing if the loop just goes on.
+    for the task is told of it as of any error, so nothing is missing if the loop just goes on. So
+    it does if somebody has called its `stop`, which is not theirs.
     """
     base: type[asyncio.AbstractEventLoop] = asyncio.SelectorEventLoop
     if name == "uvloop":
@@ -36,9 +37,14 @@ class _GoesOn(asyncio.AbstractEventLoop if TYPE_CHECKING else object):  # type: 
         while True:
             try:
                 super().run_forever()
+                reason = "called stop()"
             except (SystemExit, KeyboardInterrupt) as error:
-                if self._main is None or self._main.done():
+                if self._is_done():
                     raise
-                logger.warning("Something in the event loop raised %r; the server goes on", error)
-            else:
+                reason = f"raised {error!r}"
+            if self._is_done():
                 return
+            logger.warning("Something in the event loop %s; the server goes on", reason)
+
+    def _is_done(self) -> bool:
+        return self._main is None or self._main.done()

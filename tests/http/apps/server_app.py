@@ -6,6 +6,7 @@ argument is what the lifespan does: see `lifespan`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import socket
@@ -138,6 +139,8 @@ class App:
         async def task() -> None:
             raise error("asked to")
 
+        if sniffio.current_async_library() == "asyncio":
+            asyncio.get_running_loop().stop()
         caught = []
         for function in (
             lambda: anyio.to_thread.run_sync(anyio.from_thread.run_sync, call),
