@@ -311,17 +311,17 @@ class Operations:
     ) -> None:
         """Delete an ended execution and all that is recorded of it, or one that is damaged.
 
-        That somebody did so is left in the log only.
+        A sub-flow is kept for as long as the execution around it has not ended. That somebody
+        did so is left in the log only.
         """
         if not await self._store.delete_executions([execution_id]):
             summary = await self._store.get_execution(execution_id)
             if summary is None:
                 raise ExecutionNotFoundError(execution_id)
-            msg = (
-                f"Execution '{execution_id}' is {summary.status}; only completed, failed and "
-                "cancelled executions can be deleted"
-            )
-            raise ExecutionStateError(msg)
+            why = "only completed, failed and cancelled executions can be deleted"
+            if summary.ended_at is not None:
+                why = "it is a sub-flow, and can be deleted when the execution around it has ended"
+            raise ExecutionStateError(f"Execution '{execution_id}' is {summary.status}; {why}")
         logger.info("execution %s was deleted by %r: %r", execution_id, by, reason)
 
     async def _history(self, execution_id: str) -> Sequence[Event]:

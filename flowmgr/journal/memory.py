@@ -78,6 +78,12 @@ class MemoryJournal:
         log = self._logs[batch.execution_id] = _Log(batch.execution_id, key)
         return log
 
+    def _is_waited_for(self, execution_id: str) -> bool:
+        """Whether it is a sub-flow of an execution that has not ended."""
+        log = self._logs.get(execution_id)
+        parent = None if log is None or log.key is None else self._logs.get(log.key.scope)
+        return parent is not None and not isinstance(parent.events[-1], TERMINAL)
+
     def _forget(self, execution_id: str) -> bool:
         """Forget an execution if it has ended; return whether it had."""
         log = self._logs.get(execution_id)
@@ -163,7 +169,7 @@ class MemoryJournal:
 
     async def delete_executions(self, execution_ids: Sequence[str]) -> int:
         """See `Store.delete_executions`."""
-        return sum(map(self._forget, execution_ids))
+        return sum(self._forget(each) for each in execution_ids if not self._is_waited_for(each))
 
     async def find_start(self, scope: str, key: str, at: float) -> tuple[str, str] | None:
         """See `Store.find_start`."""

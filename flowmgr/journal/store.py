@@ -181,7 +181,8 @@ class Store(Journal, Protocol):
         """Delete executions with all that belongs to them, and return how many there were.
 
         All of them are deleted in one transaction, and are gone for good. Those that have not
-        ended are left out, unless they are damaged.
+        ended are left out, and so are the sub-flows of those (a task that finds its sub-flow gone
+        after a crash would run it again), unless they are damaged.
         """
 
     async def find_start(self, scope: str, key: str, at: float) -> tuple[str, str] | None:

@@ -601,6 +601,19 @@ async def test_what_has_not_ended_is_not_deleted(open_store):
         assert await store.delete_executions(["e"]) == 1
 
 
+async def test_a_sub_flow_is_not_deleted_before_the_execution_around_it_has_ended(open_store):
+    async with open_store() as store:
+        await start(store, "parent")
+        key = StartKey("parent", "a/1/1", "flow", 1e9)
+        await append_batch(store, start_batch("child", key))
+        await complete(store, "child")
+        assert await store.delete_executions(["child"]) == 0
+        assert await store.find_start("parent", "a/1/1", 9.0) == ("child", "flow")
+        await complete(store, "parent")
+        assert await store.delete_executions(["child"]) == 1
+        assert await store.find_start("parent", "a/1/1", 9.0) is None
+
+
 async def test_the_id_of_a_deleted_execution_may_be_used_again_and_nothing_is_left(open_store):
     async with open_store() as store:
         await start(store, "e", metadata={"env": "prod"})

@@ -6,9 +6,10 @@ import anyio
 import pytest
 
 from flowmgr import Settings, activity, open_engine
-from flowmgr.errors import JournalUnavailableError
+from flowmgr.errors import ExecutionStateError, JournalUnavailableError
 from flowmgr.journal.store import ExecutionQuery
 from flowmgr.subflows import MAX_DEPTH
+from tests.support.flows import PATIENCE, Gate, until
 from tests.support.virtual_time import LoopClock, in_virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -247,3 +248,40 @@ async def test_what_a_finally_runs_as_a_flow_runs_again_when_the_execution_is_re
             await engine.retry(found.execution_id)
             await engine.wait(found.execution_id)
             assert (await statuses(engine)).count("completed") == times
+
+
+@pytest.mark.parametrize("how", ["by hand", "by its age"])
+async def test_a_sub_flow_that_has_ended_is_kept_for_an_execution_that_cannot_go_on(durable, how):
+    """An execution whose task finds its sub-flow gone would run all of it again."""
+    before, meanwhile, later = Gate(), Gate(), Gate()
+    meanwhile.opened.set()
+
+    @activity
+    async def last(context):
+        return None
+
+    outer = flow("outer", {"name": "run", "kind": "flow", "flow": "inner"})
+    outer["tasks"].append({"name": "last"})
+    outer["conditions"] = [{"source_task": "run", "target_task_success": "last"}]
+    async with durable.open(before.activity, last) as engine:
+        await engine.register(flow("inner", {"name": "gate"}))
+        await engine.register(outer)
+        parent = (await engine.start("outer")).execution_id
+        await until(lambda: before.came == 1)
+    keep = {"keep": 1} if how == "by its age" else {}
+    async with durable.open(meanwhile.activity, **keep) as engine:
+        (child,) = await engine.list(ExecutionQuery(flow_id="inner"), None, 10)
+        await engine.wait(child.execution_id, timeout=PATIENCE)
+        if how == "by hand":
+            with pytest.raises(ExecutionStateError, match="is completed; it is a sub-flow"):
+                await engine.delete(child.execution_id)
+        else:
+            await engine.run(flow("other", {"name": "gate"}))
+            with anyio.fail_after(PATIENCE):
+                while len(await statuses(engine)) > 2:  # noqa: ASYNC110 - it has no event
+                    await anyio.sleep(0.01)
+    async with durable.open(later.activity, last) as engine:
+        assert (await engine.wait(parent, timeout=PATIENCE)).status == "completed"
+        assert later.came == 0
+        await engine.delete(parent)
+        await engine.delete(child.execution_id)

@@ -12,15 +12,20 @@ from flowmgr.journal.sqlite.rows import DamageFoundError, ExecutionRow, metadata
 
 
 def delete_executions(recorder: Recorder, execution_ids: Sequence[str]) -> int:
-    """Delete what has ended or is damaged of these; return how many there were."""
+    """Delete what has ended and is nobody's any more, or is damaged, of these; return how many."""
     return sum(_delete(recorder, execution_id) for execution_id in dict.fromkeys(execution_ids))
 
 
 def _delete(recorder: Recorder, execution_id: str) -> bool:
     row = _row(recorder, execution_id)
-    if row is None or (row.summary.ended_at is None and row.damage is None):
+    if row is None:
         return False
     execute = recorder.connection.execute
+    if row.damage is None:
+        if row.summary.ended_at is None:
+            return False
+        if execute(READ["waits_for"], (row.number,)).fetchone() is not None:
+            return False
     execute(WRITE["delete_events"], (row.number,))
     execute(WRITE["delete_keys"], (row.number,))
     execute(WRITE["delete_execution"], (row.number,))

@@ -77,6 +77,12 @@ SELECT name, value, execution_id FROM execution_metadata
 SELECT scope, key, fingerprint, execution, execution_id, expires_at, crc
 FROM start_key WHERE scope = ? AND key = ?
 
+-- waits_for --
+-- Who has started an execution as a sub-flow, and has not ended.
+SELECT parent.execution_id
+FROM start_key JOIN execution AS parent ON parent.execution_id = start_key.scope
+WHERE start_key.execution = ? AND parent.ended_at IS NULL
+
 -- all_start_keys --
 SELECT scope, key, fingerprint, execution, execution_id, expires_at, crc FROM start_key NOT INDEXED
 
