@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import anyio
 from msgspec.structs import replace
 
-from actors.bodies import body_of, task_of
-from actors.ending import conclude, conclude_cut, execution_values, stop_all
+from actors.bodies import body_of
+from actors.ending import execution_values
 from actors.events import (
     AttemptFailed,
-    EndingStarted,
     Event,
     ExecutionFailed,
     SignalTaken,
@@ -21,11 +18,9 @@ from actors.events import (
     TaskStarted,
     TaskStopped,
     Transition,
-    WaitStarted,
 )
 from actors.forks import (
     fork_outcome,
-    is_being_stopped,
     open_scope,
     resume_fork,
     start_fork,
@@ -33,8 +28,6 @@ from actors.forks import (
     timed_out,
     too_many_scopes,
 )
-from actors.holding import ScopeHolder
-from actors.lane import Lane
 from actors.messages import (
     AttemptStopped,
     AttemptToRepeat,
@@ -44,8 +37,6 @@ from actors.messages import (
     ForkClosed,
     ForkOpened,
     GoOn,
-    GraceEnded,
-    HostClosed,
     NotAllowedError,
     OperatorRequest,
     PauseExecution,
@@ -54,76 +45,36 @@ from actors.messages import (
     RetryExecution,
     RoutingFailed,
     RunTask,
-    ScopeDue,
     SendSignal,
-    SignalSettled,
     SkipTask,
     StartExecution,
     TakeUp,
     TaskDecided,
-    TimeOver,
-    WaitBegun,
-    WakeUp,
 )
 from actors.outcome import ErrorInfo, Outcome, StopKind, describe_error
-from actors.paths import (
-    FINALLY,
-    is_of_the_end,
-    task_path,
-)
+from actors.paths import task_path
 from actors.plan import END, Plan, Signal
 from actors.ports import NotRecordedError
-from actors.recovery import given_up, quarantine, recover
+from actors.recording import Handlers
+from actors.recovery import quarantine, recover
 from actors.requests import decide_request
+from actors.resuming import ResumableExecution
 from actors.routing import UNCONDITIONAL_END, end_scope, follow, go_on
 from actors.state import ScopeState
 
 logger = logging.getLogger(__name__)
 
 
-class ExecutionSupervisor(ScopeHolder):
-    """Owns one execution: decides what follows from what its tasks and its operators tell it."""
+class ExecutionSupervisor(ResumableExecution):
+    """Owns one execution: decides what follows from what its tasks and its operators tell it.
+
+    What it decides with, and what it does about what is recorded, is in the classes below it, each
+    of which knows those below itself alone: `ResumableExecution` takes up what has stood still,
+    `WaitingExecution` waits, `HostedExecution` has a host task, `ScopeHolder` runs tasks on lanes,
+    and `RecordingActor` handles messages and has recorded what they lead to.
+    """
 
     __slots__ = ()
-
-    # The host task.
-
-    async def host(self) -> None:
-        """Run the execution's tasks; the body of its host task.
-
-        Cancelling it stops the tasks that are running. When it returns, or raises, no code that ran
-        on it is running any more.
-        """
-        number = self._host_number
-        try:
-            if self._plan.timeout is not None:
-                await self._host_within_time()
-            if await self._lane.host():
-                self.is_host_disturbed = True
-        except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
-            self.send(BugFound(error))
-        finally:
-            self.hosts -= 1
-            if self.state.has_ended and not self._pending:
-                self._close_host()  # nothing is left to decide
-            else:
-                self.send(HostClosed(number))
-
-    async def _host_within_time(self) -> None:
-        """Run the execution's tasks until its time is over; its end is to follow."""
-        lane = self._lane
-        self._time_offset = anyio.current_time() - self._clock.monotonic()
-        with anyio.CancelScope() as self._time:
-            self._set_deadline()
-            self.is_host_disturbed |= await lane.host()
-        if self._time.cancel_called and not self.state.has_ended:
-            self._lane = Lane()
-            self.send(TimeOver())
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the execution has ended, or is no longer run without having ended."""
-        return self.state.has_ended or (self.is_host_closed and not self._pending)
 
     @property
     def is_idle(self) -> bool:
@@ -249,20 +200,6 @@ class ExecutionSupervisor(ScopeHolder):
         )
         self.record((failed,))
 
-    def _wait_begun(self, message: WaitBegun) -> None:
-        run = message.run
-        if self._is_current(run) and not self._is_stopping(run):
-            begun = WaitStarted(
-                at=self._clock.now(),
-                scope=run.scope,
-                task=run.task.name,
-                visit=run.started.visit,
-                attempt=run.started.attempt,
-                due=message.due,
-                signal=message.signal,
-            )
-            self.record((begun,))
-
     def _attempt_stopped(self, message: AttemptStopped) -> None:
         run = message.run
         if self._is_current(run) and not self._is_left_alone:
@@ -306,33 +243,6 @@ class ExecutionSupervisor(ScopeHolder):
             outcome = fork_outcome(run.task, fork, is_late=message.is_late, seconds=message.seconds)
         self._route(run, outcome)
 
-    def _scope_due(self, message: ScopeDue) -> None:
-        state = self.state
-        scope = state.find(message.scope)
-        wait = None if scope is None else scope.wait
-        if scope is None or wait is None or wait.due != message.due:
-            return
-        if self._is_being_cancelled or self._is_over_for(message.scope) or self.is_host_closed:
-            return
-        if isinstance(wait, WaitStarted):
-            assert scope.running is not None
-            run = self._run_of(scope.running)
-            if wait.signal is None:
-                outcome = Outcome("success", self._clock.now() - run.started.at)
-            else:
-                error = timed_out(wait.task)
-                outcome = Outcome("failure", self._clock.now() - run.started.at, error=error)
-            self._route(run, outcome)
-        elif state.status != "paused":
-            started = TaskStarted(
-                at=self._clock.now(),
-                scope=wait.scope,
-                task=wait.task,
-                visit=wait.visit,
-                attempt=wait.attempt + 1,
-            )
-            self.record((started,))
-
     def _go_on(self, message: GoOn) -> None:
         state, path, at = self.state, message.scope, self._clock.now()
         is_paused = state.status == "paused"
@@ -350,90 +260,6 @@ class ExecutionSupervisor(ScopeHolder):
             if events:
                 self.record(events)
 
-    def _signal_settled(self, message: SignalSettled) -> None:
-        self._offered.pop(message.name, None)
-        self._offer_signal(message.name)
-
-    def _time_over(self, _: TimeOver) -> None:
-        state = self.state
-        if state.has_ended or state.ending is not None or self._is_being_cancelled:
-            return
-        at = self._clock.now()
-        error = ErrorInfo("TimedOut", f"the flow took longer than {self._plan.timeout} s (timeout)")
-        ending = EndingStarted(at=at, status="failed", error=error, task=state.current_task)
-        self.record(
-            (*stop_all(self._plan, state, "stopped", at), *conclude(self._plan, state, ending))
-        )
-
-    def _grace_ended(self, _: GraceEnded) -> None:
-        state = self.state
-        if state.status != "cancelling":
-            return
-        self._is_grace_over = True
-        if state.ending is None or self._is_end_stopped:
-            if self._hooks.has_abandoned_all(self, self._running_subflows()):
-                self._record_cancelled("abandoned")
-            else:  # a sub-flow has a grace of its own, and keeps to it
-                self._hooks.execution_cancelling(self)
-        elif FINALLY in state.scopes and state.scopes[FINALLY].is_open:
-            self._is_end_stopped = True
-            self.stop()
-            self._hooks.execution_cancelling(self)
-
-    def _running_subflows(self) -> int:
-        return sum(
-            task_of(self._plan, self.state, path, started.task).goes_on
-            for path, started in self.state.all_running()
-        )
-
-    def _host_closed(self, message: HostClosed) -> None:
-        if message.number != self._host_number:
-            return  # it was given up, and another one has taken its place
-        state = self.state
-        if not self.is_host_closed:
-            self.is_host_closed = True
-            if state.status == "cancelling":
-                untold = given_up(self._plan, state, self._clock.now())
-                is_told = not self._is_left_alone or not any(untold)
-                if is_told and (state.ending is None or self._is_end_stopped):
-                    self._record_cancelled("stopped")
-            elif state.status == "running" and not self._is_left_alone and not state.has_ended:
-                self._record_stray_cancellation()
-        if self._pending:  # the end is being recorded: it is not over before it is
-            self.send(message)
-        elif state.ending is not None and not state.has_ended and not self._is_left_alone:
-            self._host_again()
-        else:
-            self._close_host()
-
-    def _close_host(self) -> None:
-        self.is_host_closed = True
-        self._environment = None
-        self._forks = {}
-        self.stop_host = self._lane.close
-        self._hooks.host_closed(self)
-        if self._ended is not None or self._changed is not None:
-            self.notify()
-
-    def _record_cancelled(self, how: StopKind) -> None:
-        state, at = self.state, self._clock.now()
-        seconds = self._clock.monotonic() - self._cancel_requested
-        if state.ending is None:
-            ended = conclude(self._plan, state, EndingStarted(at=at, status="cancelled"))
-        else:
-            ended = conclude_cut(self._plan, state, at)
-        self._is_end_stopped = False
-        self.record((*stop_all(self._plan, state, how, at, seconds), *ended))
-
-    def _record_stray_cancellation(self) -> None:
-        message = (
-            "the task was cancelled although nobody had asked for it: "
-            "an activity has cancelled a scope that is not its own, or left one open"
-        )
-        error = ErrorInfo("StrayCancellation", message)
-        task = self.state.current_task
-        self.record((ExecutionFailed(at=self._clock.now(), error=error, task=task),))
-
     def _bug_found(self, message: BugFound) -> None:
         error = message.error
         logger.error("execution %s: a bug in flowmgr", self.execution_id, exc_info=error)
@@ -447,26 +273,7 @@ class ExecutionSupervisor(ScopeHolder):
         failed = ExecutionFailed(at=self._clock.now(), error=info, task=self.state.current_task)
         self.record((failed,))
 
-    def _routed_back(self, run: RunTask) -> None:
-        self._routed.discard(run.scope)
-        construct = run.task.construct
-        if isinstance(construct, Signal) and self._offered.get(construct.name) == run.scope:
-            self.send(SignalSettled(construct.name))  # handled when what follows is recorded
-
-    # What is asked on the way.
-
-    def _is_current(self, run: RunTask) -> bool:
-        """Whether *run* is what the state says is running; a late report of another is ignored."""
-        started = run.started
-        scope = self.state.scopes.get(started.scope) if started.scope else self.state
-        return scope is not None and scope.running is started
-
-    def _is_stopping(self, run: RunTask) -> bool:
-        """Whether the task is being stopped, so that nothing follows it."""
-        if self.state.status == "cancelling" and self._is_being_cancelled:
-            return True
-        path = run.scope
-        return self._is_time_over(path) or (bool(path) and is_being_stopped(self.state, path))
+    # What is recorded of a task.
 
     def _finished(
         self, run: RunTask, outcome: Outcome, transition: Transition | None
@@ -494,13 +301,6 @@ class ExecutionSupervisor(ScopeHolder):
         at = self._clock.now()
         return (SignalTaken(at=at, scope=run.scope, task=run.task.name, name=construct.name),)
 
-    def _is_over_for(self, path: str) -> bool:
-        """Whether nothing is to start in a scope any more: it is stopped, or all but the end is."""
-        state = self.state
-        is_of_what_ended = state.ending is not None and not is_of_the_end(path)
-        is_stopping = is_being_stopped(state, path) or self._is_time_over(path)
-        return is_of_what_ended or is_stopping
-
     def _stopped(self, run: RunTask, how: StopKind, error: ErrorInfo | None = None) -> TaskStopped:
         seconds = 0.0
         if self.state.status == "cancelling":
@@ -515,20 +315,15 @@ class ExecutionSupervisor(ScopeHolder):
             error=error,
         )
 
-    _HANDLERS: ClassVar[dict[type[Any], Callable[[ExecutionSupervisor, Any], None]]] = {
+    _HANDLERS: ClassVar[Handlers] = {
         StartExecution: _start,
         RecoverExecution: _recover,
-        TakeUp: ScopeHolder.take_up,
         TaskDecided: _task_decided,
         RoutingFailed: _routing_failed,
         AttemptToRepeat: _attempt_to_repeat,
         AttemptStopped: _attempt_stopped,
-        WaitBegun: _wait_begun,
         ForkOpened: _fork_opened,
         ForkClosed: _fork_closed,
-        WakeUp: ScopeHolder.wake_up,
-        ScopeDue: _scope_due,
-        SignalSettled: _signal_settled,
         GoOn: _go_on,
         CancelExecution: _operator_request,
         PauseExecution: _operator_request,
@@ -536,10 +331,7 @@ class ExecutionSupervisor(ScopeHolder):
         RetryExecution: _operator_request,
         SkipTask: _operator_request,
         SendSignal: _operator_request,
-        TimeOver: _time_over,
-        GraceEnded: _grace_ended,
         BugFound: _bug_found,
-        HostClosed: _host_closed,
     }
 
 

@@ -1,78 +1,44 @@
-"""What an execution runs: lanes for its scopes, and what it waits for."""
+"""The scopes that an execution holds: the lanes that their tasks run on."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import anyio
 
 from actors.bodies import task_of
-from actors.ending import go_on_ending
 from actors.events import (
-    AttemptFailed,
-    CancelRequested,
     EndingStarted,
     Event,
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
-    ExecutionParked,
-    ExecutionResumed,
     ExecutionRetried,
     ForkResumed,
     JoinReached,
     ScopeFinished,
-    ScopeStarted,
     ScopeStopped,
-    SignalReceived,
     TaskSkipped,
     TaskStarted,
-    WaitStarted,
 )
 from actors.fork import ForkActor
-from actors.forks import (
-    flow_end,
-    fork_ends,
-    free_places,
-    is_flow_late,
-    waiting_for_a_place,
-)
+from actors.forks import flow_end, free_places, is_being_stopped, is_flow_late, waiting_for_a_place
 from actors.hooks import Surroundings
 from actors.lane import Lane
-from actors.messages import (
-    ApplyConditions,
-    Environment,
-    GoOn,
-    RunTask,
-    ScopeDue,
-    TakeUp,
-    WakeUp,
-)
+from actors.messages import ApplyConditions, Environment, GoOn, RunTask
 from actors.outcome import Outcome
-from actors.paths import (
-    COMPENSATION,
-    FINALLY,
-    ROOT,
-    is_opened_by_a_task,
-    opener,
-    split,
-    split_task,
-    task_path,
-)
+from actors.paths import COMPENSATION, is_of_the_end, is_opened_by_a_task, opener, split, task_path
 from actors.plan import Construct, Plan, Signal, Wait
-from actors.recording import RecordingActor
+from actors.recording import Actions, RecordingActor
 from actors.router import ROUTER
-from actors.state import ExecutionState, Fork, ScopeState
+from actors.state import ExecutionState, Fork
 from actors.task import TaskActor, WaitActor
 from actors.waits import Waits
 
 if TYPE_CHECKING:
     from actors.execution import ExecutionSupervisor
-
-PARK_SECONDS: Final = 1.0
-"""An execution that waits for longer than this is kept in the journal alone."""
 
 
 class ScopeHolder(RecordingActor):
@@ -174,6 +140,39 @@ class ScopeHolder(RecordingActor):
         self.is_host_closed = False
         self._hooks.host_again(self._supervisor)
 
+    def never_began(self) -> None:
+        """Stop: the start could not be recorded."""
+        self.stop()
+
+    def journal_failed(self, error: Exception) -> None:
+        """Stop the engine: without a journal no promise can be kept.
+
+        When it closes, and nothing runs any more, none depends on what is not recorded.
+        """
+        if self.hosts or not self._hooks.is_closing:
+            self._hooks.journal_failed(error)
+
+    def _end(self, _: Event) -> None:
+        self._lane.close()
+        self._hooks.execution_ended(self._supervisor)
+
+    def _set_deadline(self) -> None:
+        """Have the tasks stopped when the flow's time is over, up to where its end begins.
+
+        Not before all that goes on after a recovery is on its lane: or it would not be told.
+        """
+        state = self.state
+        end = flow_end(self._plan, state)
+        if self._time is None:
+            return
+        if end is None or state.has_ended or not self._is_taken_up:
+            self._time.deadline = math.inf
+        else:
+            left = max(0.0, end - self._clock.now()) if state.seq else self._plan.timeout or 0.0
+            self._time.deadline = self._clock.monotonic() + self._time_offset + left
+
+    # What is asked on the way.
+
     @property
     def _is_being_cancelled(self) -> bool:
         """Whether all that runs is being stopped because somebody has cancelled the execution."""
@@ -205,102 +204,27 @@ class ScopeHolder(RecordingActor):
             return is_flow_late(plan, state, self._clock.now())
         return self._time.cancel_called
 
-    def never_began(self) -> None:
-        """Stop: the start could not be recorded."""
-        self.stop()
-
-    def journal_failed(self, error: Exception) -> None:
-        """Stop the engine: without a journal no promise can be kept.
-
-        When it closes, and nothing runs any more, none depends on what is not recorded.
-        """
-        if self.hosts or not self._hooks.is_closing:
-            self._hooks.journal_failed(error)
-
-    # When nothing runs.
-
-    def settle(self) -> None:
-        """Have the execution parked, or woken, if all that goes on is waiting."""
+    def _is_over_for(self, path: str) -> bool:
+        """Whether nothing is to start in a scope any more: it is stopped, or all but the end is."""
         state = self.state
-        if state.has_ended or self._is_left_alone or self.is_host_closed or not state.seq:
-            return
-        if self._may_end_go_on():
-            self._go_on_ending()
-            return
-        if state.status == "paused":
-            self._hooks.execution_idle(self._supervisor)
-        if state.status not in {"running", "paused"}:
-            return
-        due = self._earliest_due()
-        if due is not None and due <= self._clock.now() + PARK_SECONDS:
-            self._hooks.wake_at(self._supervisor, due)
-        elif self._may_be_parked():
-            if state.is_parked_until(due):
-                self._hooks.execution_parked(self._supervisor, due)
-            else:
-                self.record((ExecutionParked(at=self._clock.now(), due=due),))
+        is_of_what_ended = state.ending is not None and not is_of_the_end(path)
+        is_stopping = is_being_stopped(state, path) or self._is_time_over(path)
+        return is_of_what_ended or is_stopping
 
-    def _go_on_ending(self) -> None:
-        following = go_on_ending(self._plan, self.state, self.execution_id, self._clock.now())
-        is_closing = following[0] == ScopeStarted(at=following[0].at, scope=FINALLY)
-        if is_closing and self._is_grace_over and self.state.status == "cancelling":
-            # What had to stop, or compensation, has used the first one up.
-            self._hooks.execution_cancelling(self._supervisor)
-        self.record(following)
+    def _is_current(self, run: RunTask) -> bool:
+        """Whether *run* is what the state says is running; a late report of another is ignored."""
+        started = run.started
+        scope = self.state.scopes.get(started.scope) if started.scope else self.state
+        return scope is not None and scope.running is started
 
-    def _may_end_go_on(self) -> bool:
-        """Whether the end has begun, and the next of it may start: none does during a pause."""
-        state = self.state
-        return (
-            state.ending is not None
-            and state.status in {"running", "cancelling"}
-            and not state.is_ending_busy
-            and not self._is_being_cancelled
-        )
+    def _is_stopping(self, run: RunTask) -> bool:
+        """Whether the task is being stopped, so that nothing follows it."""
+        if self.state.status == "cancelling" and self._is_being_cancelled:
+            return True
+        path = run.scope
+        return self._is_time_over(path) or (bool(path) and is_being_stopped(self.state, path))
 
-    def _may_be_parked(self) -> bool:
-        """Whether the execution waits, and nobody asks."""
-        state = self.state
-        return (
-            state.status == "running"
-            and not self._routed
-            and state.is_waiting
-            and not self._hooks.is_wanted(self._supervisor)
-        )
-
-    def _earliest_due(self) -> float | None:
-        """Return when something has to happen at the latest; None if never."""
-        state = self.state
-        dues: list[float | None] = [] if self._waits is None else [self._waits.next_due(state)]
-        dues.append(flow_end(self._plan, state))
-        dues += fork_ends(self._plan, state)
-        return min((due for due in dues if due is not None), default=None)
-
-    def wake_up(self, _: WakeUp) -> None:
-        """Have everything go on whose waiting is over."""
-        if self.state.status == "quarantined":
-            self._put_away()
-        elif self._waits is not None:
-            for due, scope in self._waits.take_due(self.state, self._clock.now()):
-                self.send(ScopeDue(scope, due))
-            self._set_timer(self._waits)
-
-    def _set_deadline(self) -> None:
-        """Have the tasks stopped when the flow's time is over, up to where its end begins.
-
-        Not before all that goes on after a recovery is on its lane: or it would not be told.
-        """
-        state = self.state
-        end = flow_end(self._plan, state)
-        if self._time is None:
-            return
-        if end is None or state.has_ended or not self._is_taken_up:
-            self._time.deadline = math.inf
-        else:
-            left = max(0.0, end - self._clock.now()) if state.seq else self._plan.timeout or 0.0
-            self._time.deadline = self._clock.monotonic() + self._time_offset + left
-
-    # Acting on what is recorded: tasks.
+    # Running tasks.
 
     def _run_task(self, event: TaskStarted, *, goes_on: bool = False) -> None:
         """Run an attempt; one that goes on also if it is stopped first: it has to pass that on."""
@@ -344,34 +268,7 @@ class ScopeHolder(RecordingActor):
         self._routed.add(run.scope)
         ROUTER.send(ApplyConditions(run, outcome))
 
-    def _waiting(self, event: WaitStarted | AttemptFailed) -> None:
-        if self._waits is None:
-            self._waits = Waits()
-        self._waits.add(event)
-        if event.due is not None:
-            self._set_timer(self._waits)
-        if isinstance(event, WaitStarted) and event.signal is not None:
-            self._offer_signal(event.signal)
-
-    def _signal_received(self, event: SignalReceived) -> None:
-        self._offer_signal(event.name)
-
-    def _offer_signal(self, name: str) -> None:
-        """Give the oldest signal of this name to the task that has waited for one longest."""
-        signals, state = self.state.signals.get(name), self.state
-        if not signals or self._waits is None or self._is_being_cancelled:
-            return
-        if name in self._offered or self._environment is None:
-            return  # the oldest one is not taken yet: it would be given twice; or nothing runs
-        wait = self._waits.take_listener(state, name)
-        if wait is not None:
-            self._offered[name] = wait.scope
-            started = state.scope(wait.scope).running
-            assert started is not None
-            run = self._run_of(started)
-            self._route(run, Outcome("success", self._clock.now() - run.started.at, signals[0]))
-
-    # Acting on what is recorded: scopes.
+    # Scopes inside of tasks.
 
     def _scope_finished(self, event: ScopeFinished) -> None:
         actor = self._forks.get(opener(event.scope))
@@ -415,20 +312,7 @@ class ScopeHolder(RecordingActor):
             else:
                 return
 
-    # Acting on what is recorded: the execution.
-
-    def _resumed(self, _: ExecutionResumed) -> None:
-        if not self._is_taken_up:  # it was in quarantine
-            self.take_up(TakeUp())
-            return
-        self._listen()
-        self.wake_up(WakeUp())
-        self.send(GoOn(ROOT))
-        for path, actor in self._forks.items():
-            around = split_task(path)[0]
-            fork = self.state.scope(around).fork
-            if fork is not None and not fork.is_joined:
-                self._fill(around, actor, fork)
+    # The execution.
 
     def _reopened(self, _: ExecutionRetried | TaskSkipped) -> None:
         self._set_deadline()
@@ -438,121 +322,14 @@ class ScopeHolder(RecordingActor):
         if self.state.status == "cancelling" and not self.is_host_closed:
             self._host_again()  # it was given up: something on it has not stopped
 
-    def _parked(self, event: ExecutionParked) -> None:
-        if self._mail is None:
-            self._hooks.execution_parked(self._supervisor, event.due)
-
-    def _stop(self, _: CancelRequested) -> None:
-        self._cancel_requested = self._clock.monotonic()
-        if not self._is_taken_up:  # it was in quarantine, and its sub-flows are to be told
-            self.take_up(TakeUp())
-        if self.state.ending is None:
-            self.stop()
-        self._hooks.execution_cancelling(self._supervisor)
-
-    def _end(self, _: Event) -> None:
-        self._lane.close()
-        self._hooks.execution_ended(self._supervisor)
-
-    # Taking up what the journal has.
-
-    def take_up(self, _: TakeUp) -> None:
-        """Run what the state says is running, and have go on what is idle.
-
-        Not before it is resumed or cancelled, if it is in quarantine.
-        """
-        if self.state.status == "quarantined":
-            self._put_away()
-            return
-        if not self.state.has_ended:
-            self._take_up_scopes()
-        self._is_taken_up = True
-        self._set_deadline()
-
-    def _put_away(self) -> None:
-        """Have the execution cost nothing until somebody asks something of it."""
-        if not self._hooks.is_wanted(self._supervisor):
-            self._hooks.execution_parked(self._supervisor, None)
-
-    def _take_up_scopes(self) -> None:
-        state = self.state
-        self._listen()
-        if state.status == "cancelling" and state.ending is not None:
-            self._is_grace_over = FINALLY not in state.scopes
-            if not self._is_grace_over:
-                self._hooks.execution_cancelling(self._supervisor)
-        for path in (ROOT, COMPENSATION, FINALLY):
-            scope = state.find(path)
-            if scope is not None:
-                self._run_again(path, scope)
-                if scope.is_idle:
-                    self.send(GoOn(path))
-        if self._is_being_cancelled:  # what goes on of it is told so, and waited for
-            self.stop()
-            self._hooks.execution_cancelling(self._supervisor)
-
-    def _run_again(self, path: str, scope: ScopeState) -> None:
-        """Run what is running in a scope, and in those inside of it, but not yet on a lane."""
-        fork, started = scope.fork, scope.running
-        if scope.wait is not None or started is None:
-            return
-        task = task_of(self._plan, self.state, path, started.task)
-        if fork is not None and (fork.task, fork.attempt) == (task.name, started.attempt):
-            self._reopen_fork(started, fork)
-        elif task.construct is not None or task.goes_on:
-            self._run_task(started, goes_on=True)
-        elif is_opened_by_a_task(path):  # otherwise it has been on the lane since its start
-            self._run_task(started)
-
-    def _reopen_fork(self, event: TaskStarted, fork: Fork) -> None:
-        """Run an attempt that goes on, with all that is open in it.
-
-        That is on its lanes before the attempt runs: so whatever stops the attempt stops it too.
-        """
-        lane = self._lane_of(event.scope)
-        if lane is not None and self._environment is not None:
-            run = self._run_of(event)
-            actor = ForkActor(run, is_reopened=True)
-            lane.resume(actor)
-            self._take_up_fork(run, actor, fork)
-
-    def _take_up_fork(self, run: RunTask, actor: ForkActor, fork: Fork) -> None:
-        self._forks[task_path(run.scope, run.task.name)] = actor
-        for path, scope in fork.scopes.items():
-            self._run_again(path, scope)
-        if fork.is_joined:
-            actor.stop()
-        else:
-            self._fill(run.scope, actor, fork)
-
-    def _listen(self) -> None:
-        """Note what is waited for, and give it the signals that are there already."""
-        self._waits = Waits()
-        self._waits.add_all(self.state)
-        for name in list(self.state.signals):
-            self._offer_signal(name)
-        self._set_timer(self._waits)
-
-    def _set_timer(self, waits: Waits) -> None:
-        """Have this woken when the first scope is due, also while others are busy."""
-        due = waits.next_due(self.state)
-        if due is not None:
-            self._hooks.wake_at(self._supervisor, due)
-
-    _ACTIONS: ClassVar[dict[type[Event], Callable[[ScopeHolder, Any], None]]] = {
+    _ACTIONS: ClassVar[Actions] = {
         TaskStarted: _run_task,
-        AttemptFailed: _waiting,
-        WaitStarted: _waiting,
-        SignalReceived: _signal_received,
         ForkResumed: _fork_resumed,
         ScopeFinished: _scope_finished,
         ScopeStopped: _scope_stopped,
         JoinReached: _join_reached,
-        ExecutionResumed: _resumed,
         ExecutionRetried: _reopened,
         TaskSkipped: _reopened,
-        ExecutionParked: _parked,
-        CancelRequested: _stop,
         EndingStarted: _ending_started,
         ExecutionCompleted: _end,
         ExecutionFailed: _end,

@@ -21,6 +21,12 @@ from actors.messages import (
 from actors.ports import Batch, Journal, NotRecordedError, StartKey
 from actors.state import ExecutionState
 
+Handlers = dict[type[Any], Callable[[Any, Any], None]]
+"""By the type of a message, the method that handles it."""
+
+Actions = dict[type[Event], Callable[[Any, Any], None]]
+"""By the type of an event, the method that does what follows from it."""
+
 
 class RecordingActor:
     """Decides, has it recorded, applies it to its state, and only then acts on it.
@@ -36,7 +42,7 @@ class RecordingActor:
     in a mailbox.
 
     Subclasses have a method for each message in `_HANDLERS`, which may record one batch, and for
-    each event in `_ACTIONS` that something follows from.
+    each event in `_ACTIONS` that something follows from; theirs come to those of their bases.
 
     Attributes:
         execution_id: whose events these are.
@@ -56,8 +62,8 @@ class RecordingActor:
         "state",
     )
 
-    _HANDLERS: ClassVar[dict[type[Any], Callable[[Any, Any], None]]]
-    _ACTIONS: ClassVar[dict[type[Event], Callable[[Any, Any], None]]]
+    _HANDLERS: ClassVar[Handlers]
+    _ACTIONS: ClassVar[Actions]
 
     def __init__(self, execution_id: str, journal: Journal, state: ExecutionState | None) -> None:
         self.execution_id: Final = execution_id
@@ -70,6 +76,12 @@ class RecordingActor:
         self._reply: Reply[Any] | None = None  # whom to tell when it has
         self._changed: anyio.Event | None = None
         self._ended: anyio.Event | None = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for table in ("_HANDLERS", "_ACTIONS"):
+            layers = [vars(each).get(table, {}) for each in reversed(cls.__mro__)]
+            setattr(cls, table, {on: do for layer in layers for on, do in layer.items()})
 
     def settle(self) -> None:
         """Do what there is to do when all mail has been handled and nothing runs."""
