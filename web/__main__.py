@@ -1,5 +1,5 @@
 """`python -m web` is `flowmgr`."""
 
-from web.cli import main
+from web.entry import main
 
-main(prog_name="flowmgr")
+main()

@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -56,6 +57,26 @@ def flowmgr(*args: str, env: Mapping[str, str] | None = None) -> Ran:
         process.stdout.close()
         process.stderr.close()
         return Ran(code, process.stdout.text, process.stderr.text)
+
+
+INTERRUPTED_WHILE_LOADING = """
+import sys
+from web.entry import main
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "web.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupts())
+main()
+"""
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback():
+    command = [sys.executable, "-c", INTERRUPTED_WHILE_LOADING]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=PATIENCE)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
 
 
 def in_one_line(text: str) -> str:

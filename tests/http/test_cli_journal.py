@@ -125,3 +125,9 @@ def test_what_cannot_be_read_is_refused_in_one_line(database, tmp_path):
 
 def test_what_is_not_there_cannot_be_exported(served, database):
     assert "'nothing' was not found" in refused(journal("export", "nothing", "--journal", database))
+
+
+def test_an_empty_file_is_said_to_be_empty(database):
+    database.touch()
+    for command in (["check", database], ["export", "none", "--journal", database]):
+        assert "is empty, and no journal" in refused(journal(*command))

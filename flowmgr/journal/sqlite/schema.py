@@ -42,10 +42,13 @@ def check_migrated(connection: sqlite3.Connection, path: Path) -> None:
     """Return if the tables are of this program's version.
 
     Raises:
-        JournalRefusedError: they are older.
+        JournalRefusedError: they are older, or there are none.
     """
     _, version = _header(connection)
     newest = len(load_migrations())
+    if version == 0:
+        msg = f"{path} is empty, and no journal of flowmgr yet: use another file"
+        raise JournalRefusedError(msg)
     if version < newest:
         msg = (
             f"The journal {path} was made by an older flowmgr (version {version} of its tables; "
