@@ -23,6 +23,7 @@ from actors.events import (
     Scalar,
     TaskFinished,
     TaskSkipped,
+    TaskStarted,
 )
 from actors.ports import Journal
 from actors.state import ExecutionStatus
@@ -220,13 +221,17 @@ def summarise(
     Every journal keeps its list of executions with this; one that is durable, in the transaction
     of the events.
     """
+    kind: type[Event] | None = None
     for event in events:
-        if type(event) is TaskFinished:
+        kind = type(event)
+        if kind is TaskStarted:  # a step has no other event than these two
+            continue
+        if isinstance(event, TaskFinished):
             if event.outcome.error is not None and summary is not None:
                 summary = replace(summary, had_failures=True)
-        elif (change := _SUMMARISERS.get(type(event))) is not None:
+        elif (change := _SUMMARISERS.get(kind)) is not None:
             summary = change(summary, execution_id, event)
-    if summary is not None and (summary.is_parked or type(events[-1]) is ExecutionParked):
+    if summary is not None and (summary.is_parked or kind is ExecutionParked):
         return _parked_or_not(summary, events[-1])
     return summary
 

@@ -115,7 +115,7 @@ def recorded_groups() -> Iterator[Groups]:
     apply = Writer._apply
 
     def noting(writer: Writer, group: Sequence[object]) -> object:
-        groups.append([work._events for work in group if isinstance(work, Append)])
+        groups.append([work.events for work in group if isinstance(work, Append)])
         return apply(writer, group)
 
     Writer._apply = noting

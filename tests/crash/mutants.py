@@ -60,7 +60,7 @@ def _answer_starts_before_commit() -> None:
 
     def hasty(writer: Writer, group: Sequence[Any]) -> list[Answer]:
         answers = apply(writer, group)
-        starts = [isinstance(work, Append) and work._batch.first_seq == 1 for work in group]
+        starts = [isinstance(work, Append) and work.batch.first_seq == 1 for work in group]
         writer._deliver(list(itertools.compress(answers, starts)))
         time.sleep(ANSWER_SECONDS * any(starts))
         return [answer for answer, is_start in zip(answers, starts, strict=True) if not is_start]

@@ -23,7 +23,7 @@ _split_events = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def link(previous: int, execution_id: str, first_seq: int, epoch: int, events: bytes) -> int:
     """Return the checksum of a row that follows one with the checksum *previous*."""
-    head = _text(f"{execution_id} {first_seq} {epoch} ")
+    head = f"{execution_id} {first_seq} {epoch} ".encode("utf-8", "surrogateescape")
     return zlib.crc32(events, zlib.crc32(head, previous))
 
 

@@ -21,7 +21,7 @@ from flowmgr.journal.sqlite.posting import post_to_this_loop
 from flowmgr.journal.sqlite.reader import Reader
 from flowmgr.journal.sqlite.recorder import Recorder
 from flowmgr.journal.sqlite.rows import DamageFoundError
-from flowmgr.journal.sqlite.work import Append, Call
+from flowmgr.journal.sqlite.work import Append, Call, encode_batch
 from flowmgr.journal.sqlite.writer import Writer
 from flowmgr.journal.store import ExecutionQuery, ExecutionSummary, FlowRecord, Unfinished
 
@@ -87,12 +87,12 @@ class SqliteJournal:
     def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
         """See `Journal.append`."""
         try:
-            work = Append(batch, acknowledge)
+            events = encode_batch(batch)
         except Exception as error:  # noqa: BLE001 - events that are not JSON: the batch's own fault
             msg = f"execution {batch.execution_id}: a batch cannot be written as JSON: {error}"
             acknowledge(InternalError(msg))
         else:
-            self._writer.put(work)
+            self._writer.put(Append(batch, events, acknowledge))
 
     # Flows.
 

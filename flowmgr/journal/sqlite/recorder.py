@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from actors.events import TERMINAL
 from actors.ports import Batch, KeyTakenError, NotRecordedError, StartKey
 from flowmgr.errors import ExecutionDamagedError, InternalError, JournalError
 from flowmgr.journal.sqlite import repair
@@ -37,7 +36,7 @@ MAX_ROWS: Final = 512
 """
 
 
-class Head(msgspec.Struct, frozen=True):
+class Head(msgspec.Struct, frozen=True, gc=False):
     """Where the log of an execution that has not ended goes on.
 
     Attributes:
@@ -66,7 +65,7 @@ class Recorder:
     else, that is the transaction by itself: one call of SQLite's, and while it writes and waits for
     the disk, the event loop's thread goes on.
 
-    What it learns in a transaction it knows only after `committed`; `rolled_back` forgets it.
+    What it learns in a transaction is kept with `committed`; `rolled_back` forgets it.
 
     Attributes:
         connection: the connection that writes.
@@ -81,25 +80,25 @@ class Recorder:
         self._position = journal.position
         self._is_moved = False  # whether the position has to be written, no event having it
         self._heads: dict[str, Head] = {}
-        self._changed: dict[str, Head | None] = {}  # None: to be read again
+        self._before: dict[str, Head | None] = {}  # what those were that the transaction changed
         self._rows: list[Values] = []  # of events, which are to be inserted
         [self._last_number] = connection.execute(READ["last_execution_number"]).fetchone()
 
     def committed(self) -> None:
         """Keep what was learnt: the transaction is durable."""
         self.journal = msgspec.structs.replace(self.journal, position=self._position)
-        for execution_id, head in self._changed.items():
-            if head is None:
-                self._heads.pop(execution_id, None)
-            else:
-                self._heads[execution_id] = head
-        self._changed.clear()
+        self._before.clear()
         self._is_moved = False
 
     def rolled_back(self) -> None:
         """Forget what was learnt: the transaction has not happened."""
         self._position = self.journal.position
-        self._changed.clear()
+        for execution_id, head in self._before.items():
+            if head is None:
+                self._heads.pop(execution_id, None)
+            else:
+                self._heads[execution_id] = head
+        self._before.clear()
         self._rows.clear()
         self._is_moved = False
 
@@ -142,7 +141,7 @@ class Recorder:
 
     def forget(self, execution_id: str) -> None:
         """Read where an execution's log goes on again before the next batch: it was changed."""
-        self._changed[execution_id] = None
+        self._before.setdefault(execution_id, self._heads.pop(execution_id, None))
 
     # Events.
 
@@ -151,14 +150,18 @@ class Recorder:
 
         A damaged execution may have been quarantined all the same.
         """
-        try:
-            head = self._head(batch.execution_id)
+        execution_id = batch.execution_id
+        head = self._heads.get(execution_id)
+        if head is None:
+            try:
+                head = self._read_head(execution_id)
+            except ExecutionDamagedError as error:
+                return error
             if head is None:
                 return self._start(batch, events)
-            if batch.first_seq != head.next_seq:
-                return _does_not_continue(batch, head.next_seq)
-        except ExecutionDamagedError as error:
-            return error
+            self._remember(execution_id, head)
+        if batch.first_seq != head.next_seq:
+            return _does_not_continue(batch, head.next_seq)
         self._continue(head, batch, events)
         return None
 
@@ -179,14 +182,19 @@ class Recorder:
         self.connection.execute(WRITE["insert_execution"], row.values())
         if summary.metadata:
             self.connection.executemany(WRITE["insert_metadata"], metadata_rows(summary))
-        self._remember(batch, Head(number, last_seq + 1, crc, summary, 0))
+        self._go_on(batch, Head(number, last_seq + 1, crc, summary, 0))
         return None
 
     def _continue(self, head: Head, batch: Batch, events: bytes) -> None:
+        execution_id = batch.execution_id
         crc = self._insert_event(head.number, head.crc, batch, events)
         next_seq = head.next_seq + len(batch.events)
-        summary = summarise(head.summary, batch.execution_id, batch.events)
+        summary = summarise(head.summary, execution_id, batch.events)
         assert summary is not None
+        if summary is head.summary and not head.recoveries:  # nothing but its events is new
+            self._before.setdefault(execution_id, head)
+            self._heads[execution_id] = Head(head.number, next_seq, crc, summary, 0)
+            return
         recoveries, blamed = head.recoveries, head.blamed
         if recoveries:
             is_parked = head.summary.is_parked or summary.is_parked
@@ -195,14 +203,14 @@ class Recorder:
         if summary is not head.summary or recoveries != head.recoveries:
             row = ExecutionRow(head.number, summary, recoveries, next_seq - 1, crc)
             self._update("update_execution", row)
-        self._remember(batch, Head(head.number, next_seq, crc, summary, recoveries, blamed))
+        self._go_on(batch, Head(head.number, next_seq, crc, summary, recoveries, blamed))
 
     def _insert_event(self, number: int, previous: int, batch: Batch, events: bytes) -> int:
         self._position += 1
-        epoch = self.journal.epoch
-        crc = link(previous, batch.execution_id, batch.first_seq, epoch, events)
+        first_seq, epoch = batch.first_seq, self.journal.epoch
+        crc = link(previous, batch.execution_id, first_seq, epoch, events)
         self.written += len(events) + PAGE
-        self._rows.append((self._position, number, batch.first_seq, events, epoch, crc))
+        self._rows.append((self._position, number, first_seq, events, epoch, crc))
         return crc
 
     def _update(self, how: str, row: ExecutionRow) -> None:
@@ -210,27 +218,27 @@ class Recorder:
         self.written += 4 * PAGE
         self.connection.execute(WRITE[how], row.values())
 
-    def _remember(self, batch: Batch, head: Head) -> None:
-        has_ended = isinstance(batch.events[-1], TERMINAL)
-        self._changed[batch.execution_id] = None if has_ended else head
+    def _go_on(self, batch: Batch, head: Head) -> None:
+        """Have an execution's log go on at *head* behind *batch*, if it goes on."""
+        execution_id = batch.execution_id
+        if head.summary.ended_at is not None:
+            self.forget(execution_id)
+        else:
+            self._remember(execution_id, head)
 
     # Heads.
 
-    def _head(self, execution_id: str) -> Head | None:
+    def _remember(self, execution_id: str, head: Head) -> None:
+        heads = self._heads
+        self._before.setdefault(execution_id, heads.get(execution_id))
+        heads[execution_id] = head
+
+    def _read_head(self, execution_id: str) -> Head | None:
         """Return where an execution's log goes on; None if there is no such execution.
 
         Raises:
             ExecutionDamagedError: what is stored of it cannot be gone on from.
         """
-        changed = self._changed
-        head = changed[execution_id] if execution_id in changed else self._heads.get(execution_id)
-        if head is None:
-            head = self._read_head(execution_id)
-            if head is not None:
-                changed[execution_id] = head
-        return head
-
-    def _read_head(self, execution_id: str) -> Head | None:
         values = self.connection.execute(READ["execution"], (execution_id,)).fetchone()
         if values is None:
             return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from actors.actor import Reply
 from actors.ports import Acknowledge, Batch, NotRecordedError
 from flowmgr.errors import FlowmgrError, InternalError, JournalError, JournalUnavailableError
@@ -15,40 +17,49 @@ Answer = tuple[Callable[[Any], None], Any]
 """Whom to call in the event loop's thread when the transaction is durable, and with what."""
 
 
-class Append:
-    """A batch to be appended.
-
-    Attributes:
-        is_request: whether it is refused while nothing can be recorded; otherwise it waits.
+def encode_batch(batch: Batch) -> bytes:
+    """Return the events of *batch* as they are stored.
 
     Raises:
         Exception: the batch cannot be written as JSON.
     """
+    if not batch.events:
+        msg = "it has no events"
+        raise ValueError(msg)
+    if batch.key is not None:
+        encode_events(batch.key)  # what is no text is refused here, not by SQLite
+    return encode_events(batch.events)
 
-    __slots__ = ("_acknowledge", "_batch", "_events", "is_request")
 
-    def __init__(self, batch: Batch, acknowledge: Acknowledge) -> None:
-        if not batch.events:
-            msg = "it has no events"
-            raise ValueError(msg)
-        if batch.key is not None:
-            encode_events(batch.key)  # what is no text is refused here, not by SQLite
-        self._batch: Final = batch
-        self._acknowledge: Final = acknowledge
-        self._events = encode_events(batch.events)
-        self.is_request: Final = batch.is_request
+class Append(msgspec.Struct, frozen=True, gc=False):
+    """A batch to be appended.
+
+    Attributes:
+        batch: the batch.
+        events: its events, encoded with `encode_batch`.
+        acknowledge: called with the answer.
+    """
+
+    batch: Batch
+    events: bytes
+    acknowledge: Acknowledge
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it is refused while nothing can be recorded; otherwise it waits."""
+        return self.batch.is_request
 
     def apply(self, recorder: Recorder) -> Answer:
         """Append the batch, in a transaction that somebody else commits."""
-        return self._acknowledge, recorder.append(self._batch, self._events)
+        return self.acknowledge, recorder.append(self.batch, self.events)
 
     def refusal(self, why: str) -> Answer:
         """Return the answer that it could not be recorded, and that the journal goes on."""
-        return self._acknowledge, NotRecordedError(why)
+        return self.acknowledge, NotRecordedError(why)
 
     def failure(self, error: Exception) -> Answer:
         """Return the answer that the journal is broken."""
-        return self._acknowledge, error
+        return self.acknowledge, error
 
 
 class Call:
