@@ -73,27 +73,30 @@ class Lane(msgspec.Struct, eq=False):
             it runs in, and returns without having waited, leaves a cancellation that nobody asked
             for. It is no reason to stop.
         """
-        hosted, runs, is_disturbed = self._hosted, 0, False
-        until = time.monotonic() + MAX_INLINE_SECONDS
+        hosted, runs, since, is_disturbed = self._hosted, 0, 0.0, False
         try:
             while not self.is_closed:
                 try:
-                    if hosted and runs < MAX_INLINE_RUNS and time.monotonic() <= until:
-                        await hosted.pop(0).run()
-                        runs += 1
-                        continue
                     if hosted:
-                        await checkpoint()  # what was ready may be no longer
+                        if not runs:
+                            since = time.monotonic()
+                        elif (
+                            runs >= MAX_INLINE_RUNS or time.monotonic() - since > MAX_INLINE_SECONDS
+                        ):
+                            await checkpoint()
+                            runs = 0
+                            continue  # what was ready may be no longer
+                        runs += 1
+                        await hosted.pop(0).run()
                     elif self._resumed:
                         await self._resumed.pop(0).run()
-                        continue
                     else:
                         await self._called()
+                        runs = 0  # the others have run meanwhile
                 except anyio.get_cancelled_exc_class():
                     if is_being_cancelled():
                         raise
-                    is_disturbed = True
-                runs, until = 0, time.monotonic() + MAX_INLINE_SECONDS  # the others have run
+                    is_disturbed, runs = True, 0
         finally:
             while self._resumed:
                 await self._resumed.pop(0).run()

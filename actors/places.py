@@ -42,13 +42,15 @@ def _asyncio_checkpoint() -> Generator[None, None, None]:
 
 
 class _AsyncioPlace:
-    __slots__ = ("_future",)
+    __slots__ = ("_future", "_new_future")
 
     def __init__(self) -> None:
+        # Asking for the loop asks the kernel which process this is, each time.
+        self._new_future = asyncio.get_running_loop().create_future
         self._future: asyncio.Future[None] | None = None
 
     def wait(self) -> Awaitable[None]:
-        self._future = asyncio.get_running_loop().create_future()
+        self._future = self._new_future()
         return self._future
 
     def call(self) -> None:
