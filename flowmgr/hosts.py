@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -29,8 +31,9 @@ class Hosts:
 
     Starting a task costs more than a short execution does, so a host whose execution has completed
     is given the next one. A host is kept only if no task failed or was cancelled on it, and neither
-    a context variable nor a cancel scope was left behind. What an activity keeps by the identity
-    of its task (a lock that it still holds) is still there for the next execution.
+    a context variable nor a cancel scope was left behind, and on asyncio nobody has kept the task
+    itself. What an activity keeps by the identity of its task (a lock that it still holds) is
+    still there for the next execution.
     """
 
     def __init__(self, root: TaskGroup) -> None:
@@ -101,8 +104,8 @@ class _Host:
     Args:
         supervisor: runs the execution that it is to run first.
         idle: hosts that wait for an execution; this one is there while it does.
-        look: returns, for the cancel scope that the host is in, what is another object as long as
-            further ones are open in it.
+        look: returns, for the cancel scope that the host is in, what is not equal as long as
+            further ones are open in it, or the host could be cancelled by somebody else.
 
     Attributes:
         supervisor: runs the execution that it is to run next; None while there is none.
@@ -153,7 +156,7 @@ class _Host:
                     if self._is_stopped or not _has_left_nothing(supervisor):
                         return
                     del supervisor  # or it would be kept for as long as this waits
-                    if self._look(scope) is untouched and len(self._idle) < MAX_IDLE:
+                    if self._look(scope) == untouched and len(self._idle) < MAX_IDLE:
                         await self._called()
         except anyio.get_cancelled_exc_class():
             # If an activity has cancelled the asyncio task that it ran in, the scope takes its own
@@ -194,7 +197,10 @@ def _has_left_nothing(supervisor: ExecutionSupervisor) -> bool:
 
 def _look_on_asyncio(scope: anyio.CancelScope) -> object:
     scopes = getattr(scope, "_child_scopes", None)
-    return object() if scopes is None else not scopes
+    if scopes is None or scopes:
+        return object()
+    # Who keeps the task, such as an `asyncio.timeout` that was not left, can cancel it later.
+    return sys.getrefcount(asyncio.current_task())
 
 
 def _look_on_trio(_: anyio.CancelScope) -> object:

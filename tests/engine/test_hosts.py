@@ -1,5 +1,6 @@
 """An activity that leaves the task that it runs in in disorder harms no other execution."""
 
+import asyncio
 import gc
 import sys
 import threading
@@ -225,3 +226,30 @@ async def test_abandoned_threads_leave_room_for_others():
         assert added.context["add_result"] == 3
         release.set()
         await until(lambda: engine.abandoned_executions == 0)
+
+
+@activity
+async def leave_a_timeout_open(context):
+    await asyncio.timeout(0.01).__aenter__()
+
+
+@activity
+async def be_cancelled_later(context):
+    task = asyncio.current_task()
+    asyncio.get_running_loop().call_later(0.01, task.cancel)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("disorderly", [leave_a_timeout_open, be_cancelled_later])
+@pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
+    ids=["asyncio", "uvloop"],
+    indirect=True,
+)
+async def test_who_keeps_the_task_of_an_execution_cancels_no_other_one(disorderly):
+    async with open_engine(activities=[disorderly, hold_on]) as engine:
+        for _ in range(3):
+            await engine.run(chain(disorderly.name))
+            found = await engine.run(chain("hold_on"))
+            assert (found.status, found.had_failures) == ("completed", False)
