@@ -102,9 +102,9 @@ class ExecutionSupervisor(ResumableExecution):
             since = max(0.0, at - self.state.cancellation.requested_at)
             self._cancel_requested = self._clock.monotonic() - since
         if recoveries is None:
-            events = recover(self._plan, self.state, at)
+            events = recover(self._plan, self.state, self.execution_id, at)
         else:
-            events = quarantine(self._plan, self.state, recoveries, at)
+            events = quarantine(self._plan, self.state, recoveries, self.execution_id, at)
         if events:
             self._reply = message.reply
             self.record(events)

@@ -40,12 +40,18 @@ GIVEN_UP = ErrorInfo(
 """The error of a task at whose side the server has ended too often."""
 
 
-def recover(plan: Plan, state: ExecutionState, at: float) -> Events:
+def recover(plan: Plan, state: ExecutionState, execution_id: str, at: float) -> Events:
     """Return how an execution goes on that is as *state* says, and of which nothing runs.
 
     Attempts that were running were interrupted: their tasks are run again, or have failed if they
     may run only once. Tasks that run no code of their own go on. What was being cancelled has
     stopped: nothing of it is running any more, but the sub-flows that are waited for.
+
+    Args:
+        plan: what it runs.
+        state: how it stands.
+        execution_id: the execution's id.
+        at: the time: seconds since 1970-01-01 UTC.
 
     Returns:
         What is to be recorded, as one batch; nothing if there is nothing to say. Scopes that are
@@ -53,10 +59,12 @@ def recover(plan: Plan, state: ExecutionState, at: float) -> Events:
     """
     if state.status == "cancelling" and state.ending is None:
         return _cancelled(plan, state, at)
-    return _interrupted(plan, state, at, may_start=state.status != "paused")
+    return _interrupted(plan, state, execution_id, at, may_start=state.status != "paused")
 
 
-def quarantine(plan: Plan, state: ExecutionState, recoveries: int, at: float) -> Events:
+def quarantine(
+    plan: Plan, state: ExecutionState, recoveries: int, execution_id: str, at: float
+) -> Events:
     """Return what is to be recorded of an execution that is not recovered once more as it is.
 
     It is quarantined, until somebody resumes it. If it is being cancelled, what runs of its end has
@@ -66,6 +74,7 @@ def quarantine(plan: Plan, state: ExecutionState, recoveries: int, at: float) ->
         plan: what it runs.
         state: how it stands.
         recoveries: how often it was recovered without having come any further.
+        execution_id: the execution's id.
         at: the time: seconds since 1970-01-01 UTC.
     """
     if state.status == "cancelling" and state.ending is None:
@@ -73,8 +82,8 @@ def quarantine(plan: Plan, state: ExecutionState, recoveries: int, at: float) ->
         return (*_stopped(plan, state, at), ExecutionCancelled(at=at))
     if state.status == "cancelling":
         # Nobody could resume it, and what else belongs to its end is not to be left out.
-        return _interrupted(plan, state, at, may_start=False, is_given_up=True)
-    events = _interrupted(plan, state, at, may_start=False)
+        return _interrupted(plan, state, execution_id, at, may_start=False, is_given_up=True)
+    events = _interrupted(plan, state, execution_id, at, may_start=False)
     return (*events, ExecutionQuarantined(at=at, recoveries=recoveries))
 
 
@@ -94,13 +103,25 @@ def given_up(plan: Plan, state: ExecutionState, at: float) -> Iterator[TaskStart
 
 
 def _interrupted(
-    plan: Plan, state: ExecutionState, at: float, *, may_start: bool, is_given_up: bool = False
+    plan: Plan,
+    state: ExecutionState,
+    execution_id: str,
+    at: float,
+    *,
+    may_start: bool,
+    is_given_up: bool = False,
 ) -> Events:
     events: list[Event] = []
     for path, started in state.all_running():
         if _has_code(task_of(plan, state, path, started.task)):
             events += _interrupted_attempt(
-                plan, state, started, at, may_start=may_start, is_given_up=is_given_up
+                plan,
+                state,
+                started,
+                execution_id,
+                at,
+                may_start=may_start,
+                is_given_up=is_given_up,
             )
     return tuple(events)
 
@@ -114,6 +135,7 @@ def _interrupted_attempt(
     plan: Plan,
     state: ExecutionState,
     started: TaskStarted,
+    execution_id: str,
     at: float,
     *,
     may_start: bool,
@@ -129,15 +151,20 @@ def _interrupted_attempt(
     task = task_of(plan, state, path, name)
     if is_given_up or task.at_most_once:
         error = GIVEN_UP if is_given_up else INTERRUPTED
-        return (interrupted, _failed(plan, state, started, error, at))
+        return (interrupted, _failed(plan, state, started, error, execution_id, at))
     if not may_start:
         return (interrupted,)
     again = TaskStarted(at=at, scope=path, task=name, visit=visit, attempt=attempt + 1)
     return (interrupted, again)
 
 
-def _failed(
-    plan: Plan, state: ExecutionState, started: TaskStarted, error: ErrorInfo, at: float
+def _failed(  # noqa: PLR0917
+    plan: Plan,
+    state: ExecutionState,
+    started: TaskStarted,
+    error: ErrorInfo,
+    execution_id: str,
+    at: float,
 ) -> TaskFinished:
     task = task_of(plan, state, started.scope, started.task)
     outcome = Outcome("failure", 0.0, error=error)
@@ -146,7 +173,8 @@ def _failed(
     about = {"name": task.name, "visit": started.visit, "attempt": started.attempt}
 
     def values() -> Values:
-        return Values(context, task=about, execution=execution_values(plan, ""), outcome=outcome)
+        execution = execution_values(plan, execution_id)
+        return Values(context, task=about, execution=execution, outcome=outcome)
 
     try:
         transition = decide(task, outcome, values)

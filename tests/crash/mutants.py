@@ -168,12 +168,14 @@ def _run_before_record() -> None:
 # Recovery.
 
 
-def _recovering(otherwise: Callable[[Plan, ExecutionState, float], Events]) -> Callable[[], None]:
+def _recovering(
+    otherwise: Callable[[Plan, ExecutionState, str, float], Events],
+) -> Callable[[], None]:
     return lambda: replace(execution, "recover", otherwise)
 
 
-def _rerun_finished(plan: Plan, state: ExecutionState, at: float) -> Events:
-    events = recover(plan, state, at)
+def _rerun_finished(plan: Plan, state: ExecutionState, execution_id: str, at: float) -> Events:
+    events = recover(plan, state, execution_id, at)
     if state.status != "running" or not state.results:
         return events
     task = next(reversed(state.results))
@@ -182,25 +184,25 @@ def _rerun_finished(plan: Plan, state: ExecutionState, at: float) -> Events:
     return (*(each for each in events if isinstance(each, AttemptInterrupted)), again)
 
 
-def _ignore_cancelling(plan: Plan, state: ExecutionState, at: float) -> Events:
+def _ignore_cancelling(plan: Plan, state: ExecutionState, execution_id: str, at: float) -> Events:
     if state.status == "cancelling":
         state.status, state.cancellation = "running", None
-    return recover(plan, state, at)
+    return recover(plan, state, execution_id, at)
 
 
-def _repeat_at_most_once(plan: Plan, state: ExecutionState, at: float) -> Events:
+def _repeat_at_most_once(plan: Plan, state: ExecutionState, execution_id: str, at: float) -> Events:
     tasks = {
         name: msgspec.structs.replace(task, at_most_once=False) for name, task in plan.tasks.items()
     }
-    return recover(msgspec.structs.replace(plan, tasks=tasks), state, at)
+    return recover(msgspec.structs.replace(plan, tasks=tasks), state, execution_id, at)
 
 
-def _repeat_attempt(plan: Plan, state: ExecutionState, at: float) -> Events:
+def _repeat_attempt(plan: Plan, state: ExecutionState, execution_id: str, at: float) -> Events:
     return tuple(
         msgspec.structs.replace(event, attempt=event.attempt - 1)
         if isinstance(event, TaskStarted) and event.attempt > 1
         else event
-        for event in recover(plan, state, at)
+        for event in recover(plan, state, execution_id, at)
         if not isinstance(event, AttemptInterrupted)
     )
 

@@ -158,6 +158,19 @@ async def test_a_task_that_runs_at_most_once_has_failed_when_it_was_interrupted(
     assert (found.interruptions, found.had_failures) == (1, True)
 
 
+async def test_a_condition_of_an_interrupted_task_knows_which_execution_it_is_of(reopened):
+    document = chain("pay", "mend")
+    document["tasks"] = [{"name": "pay", "at_most_once": True}, {"name": "mend"}]
+    document["conditions"][0] |= {"target_task_failure": "mend", "when": "execution.id != ''"}
+    before, after = Steps(waits_in="pay"), Steps()
+    async with reopened.open(*before.all("pay", "mend")) as engine:
+        started = await engine.start(document)
+        await until(lambda: before.waiting)
+    async with reopened.open(*after.all("pay", "mend")) as engine:
+        found = await engine.wait(started.execution_id, timeout=PATIENCE)
+    assert (found.status, after.ran) == ("completed", ["mend"])
+
+
 async def test_what_was_being_cancelled_is_cancelled(reopened):
     after = Steps()
     journal = Recorded(
