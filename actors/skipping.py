@@ -12,7 +12,7 @@ from actors.expressions import ExpressionError, Values
 from actors.messages import NotAllowedError, SkipTask
 from actors.outcome import Outcome
 from actors.paths import COMPENSATION, ROOT, is_of_the_end, is_opened_by_a_task, split, task_path
-from actors.plan import END, Plan
+from actors.plan import END, Plan, PlannedTask
 from actors.routing import decide, end_scope, enter
 from actors.state import ExecutionState, ScopeState
 
@@ -28,7 +28,35 @@ def skip(
         NotAllowedError: the execution's status does not allow it, or there is no such task.
     """
     places = dict(_skippable(state))
-    if state.status != "running" or not places:
+    _check_is_allowed(state, is_anything_skippable=bool(places))
+    path, name = _chosen(state, places, request.task)
+    scope = state.scope(path)
+    outcome = Outcome("success", 0.0, request.result)
+    is_new_visit = name == scope.next_task and scope.stopped_task is None
+    visit = scope.visits.get(name, 0) + is_new_visit
+    values = Values(
+        scope.context.behind(name, outcome.data, is_merged=False),
+        task={"name": name, "visit": visit, "attempt": 0},
+        execution=execution_values(plan, execution_id),
+        outcome=outcome,
+    )
+    skipped = TaskSkipped(
+        at=at,
+        by=request.by,
+        reason=request.reason,
+        scope=path,
+        task=name,
+        visit=visit,
+        result=request.result,
+        transition=_transition(task_of(plan, state, path, name), values, outcome),
+    )
+    if state.has_ended and path != ROOT:
+        return (*_open_again(state, path, request, at), skipped)
+    return (skipped, *_following(plan, state, skipped, outcome))
+
+
+def _check_is_allowed(state: ExecutionState, *, is_anything_skippable: bool) -> None:
+    if state.status != "running" or not is_anything_skippable:
         check_status(state, "given a result instead of running a task", "paused", "failed")
     if COMPENSATION in state.scopes:
         msg = "has compensated its finished tasks, so it cannot go on; rerun it instead"
@@ -36,23 +64,6 @@ def skip(
     if state.status == "failed" and state.ending is not None and state.ending.status == "completed":
         msg = f"has failed in its {state.error_task}, which is no task; retry it instead"
         raise NotAllowedError(msg)
-    path, name = _chosen(state, places, request.task)
-    scope = state.scope(path)
-    outcome = Outcome("success", 0.0, request.result)
-    is_new_visit = name == scope.next_task and scope.stopped_task is None
-    skipped = TaskSkipped(
-        at=at,
-        by=request.by,
-        reason=request.reason,
-        scope=path,
-        task=name,
-        visit=scope.visits.get(name, 0) + is_new_visit,
-        result=request.result,
-        transition=_transition(plan, state, path, name, outcome, execution_id),
-    )
-    if state.has_ended and path != ROOT:
-        return (*_open_again(state, path, request, at), skipped)
-    return (skipped, *_following(plan, state, skipped, outcome))
 
 
 def _skippable(state: ExecutionState) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -113,19 +124,9 @@ def _chosen(
     raise NotAllowedError(msg)
 
 
-def _transition(  # noqa: PLR0917
-    plan: Plan, state: ExecutionState, path: str, name: str, outcome: Outcome, execution_id: str
-) -> Transition:
-    scope, task = state.scope(path), task_of(plan, state, path, name)
-
-    def values() -> Values:
-        about = {"name": name, "visit": scope.visits.get(name, 1), "attempt": 0}
-        context = scope.context.extended(f"{name}_result", outcome.data)
-        execution = execution_values(plan, execution_id)
-        return Values(context, task=about, execution=execution, outcome=outcome)
-
+def _transition(task: PlannedTask, values: Values, outcome: Outcome) -> Transition:
     try:
-        return decide(task, outcome, values)
+        return decide(task, outcome, lambda: values)
     except ExpressionError as error:
         msg = f"cannot go on with this result: {error}"
         raise NotAllowedError(msg) from error

@@ -354,6 +354,31 @@ async def test_a_task_that_waits_for_a_paused_execution_can_be_skipped(reopened)
     assert (found.status, ran, found.context["middle_result"]) == ("completed", [], 7)
 
 
+async def test_conditions_of_a_skipped_task_see_the_visit_that_is_recorded_of_it(reopened):
+    gate = Gate()
+    document = chain("middle", "gate", "last", max_visits=2)
+    at_last = {"source_task": "middle", "when": "task.visit == 2", "target_task_success": "last"}
+    again = {"source_task": "gate", "target_task_success": "middle"}
+    document["conditions"] = [at_last, document["conditions"][0], again]
+    ran = []
+
+    @activity
+    async def middle(context):
+        ran.append("middle")
+
+    async with reopened.open(gate.activity, middle, last) as engine:
+        started = await engine.start(document)
+        await until(lambda: gate.came == 1)
+        await engine.pause(started.execution_id)
+        gate.opened.set()
+        await until(lambda: gate.left == 1)
+        await engine.wait(started.execution_id, timeout=0.01)
+        found = await engine.skip(started.execution_id, task="middle")
+        events = await recorded(engine, started.execution_id)
+    [skipped] = [each for each in events if isinstance(each, TaskSkipped)]
+    assert (ran, skipped.visit, found.current_task) == (["middle"], 2, "last")
+
+
 async def test_a_substitute_that_is_not_json_is_refused(reopened):
     flaky = Flaky("call")
     async with reopened.open(flaky.activity) as engine:
