@@ -350,6 +350,7 @@ class Engine(Operations):
         root.start_soon(self._live.enforce_grace, name="grace")
         root.start_soon(self._recovery.run, name="recovery")
         root.start_soon(self._timers.run, self._waker.wake, name="timers")
+        root.start_soon(self._waker.wake_suspects, name="suspects")
         if self.settings.keep is not None:
             root.start_soon(
                 delete_outdated, self._store, self.settings.keep, self._clock, name="retention"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import anyio
 
@@ -16,50 +17,52 @@ logger = logging.getLogger(__name__)
 
 
 class Waker:
-    """What the engine's timers call."""
+    """What the engine's timers call, and the task that takes up suspects."""
 
     def __init__(self, live: LiveExecutions, recovery: Recovery) -> None:
         self._live = live
         self._recovery = recovery
+        self._due_suspects: dict[str, None] = {}  # in the order of their instants
+        self._suspect_came = anyio.Event()
 
     async def wake(self, execution_ids: Sequence[str]) -> None:
         """Have executions look at what is due; those that are parked are taken up first.
 
-        That takes a few queries for all of them. One that ended the engine before, when it was
-        taken up, is taken up alone, so that it is known which one it is if that happens again. A
-        journal that fails is asked again. Cancelling this leaves the rest parked, for the next
-        start.
+        That takes a few queries for all of them. What ended the engine before, when it was taken
+        up, is left to `wake_suspects`. A journal that fails is asked again. Cancelling this leaves
+        the rest parked, for the next start.
+        """
+        await _insist(partial(self._wake, execution_ids))
+
+    async def wake_suspects(self) -> None:
+        """Take up those alone that are due and may end the engine, for ever; the body of a task.
+
+        It is one at a time, so that it is known which one it is if the engine ends again. As each
+        has its probation, nobody else waits for that. Cancelling this leaves the rest parked.
         """
         while True:
-            try:
-                await self._wake(execution_ids)
-            except EngineClosedError:
-                return
-            except JournalError:
-                logger.exception("waiting executions are looked at again in %s s", RETRY_SECONDS)
-                await anyio.sleep(RETRY_SECONDS)
-            except Exception:
-                logger.exception(
-                    "a bug in flowmgr: executions were not woken, until the next start"
-                )
-                return
-            else:
-                return
+            if not self._due_suspects:
+                self._suspect_came = anyio.Event()
+                await self._suspect_came.wait()
+            execution_id = next(iter(self._due_suspects))
+            del self._due_suspects[execution_id]  # before, as it may become due again meanwhile
+            await _insist(partial(self._wake_alone, execution_id))
 
     async def _wake(self, execution_ids: Sequence[str]) -> None:
         recovery = self._recovery
         parked = [each for each in execution_ids if not recovery.is_taken(each)]
         taken = [each for each in execution_ids if recovery.is_taken(each)]
-        suspects = recovery.suspects.intersection(parked)
+        suspects = [each for each in parked if each in recovery.suspects]
+        if suspects:
+            self._due_suspects.update(dict.fromkeys(suspects))
+            self._suspect_came.set()
         if len(parked) > len(suspects):
-            ordinary = [each for each in parked if each not in suspects]
+            ordinary = [each for each in parked if each not in recovery.suspects]
             await recovery.take_up(ordinary, only_parked=True)
             self._tell(ordinary)
         for execution_id in taken:
             await recovery.loaded(execution_id)
         self._tell(taken)
-        for execution_id in suspects:
-            await self._wake_alone(execution_id)
 
     async def _wake_alone(self, execution_id: str) -> None:
         recovery = self._recovery
@@ -74,3 +77,20 @@ class Waker:
             supervisor = self._live.get(execution_id)
             if supervisor is not None:
                 supervisor.send(WakeUp())
+
+
+async def _insist(wake: Callable[[], Awaitable[None]]) -> None:
+    """Wake what is due; again after a pause if the journal fails, and not if the engine stops."""
+    while True:
+        try:
+            await wake()
+        except EngineClosedError:
+            return
+        except JournalError:
+            logger.exception("waiting executions are looked at again in %s s", RETRY_SECONDS)
+            await anyio.sleep(RETRY_SECONDS)
+        except Exception:
+            logger.exception("a bug in flowmgr: executions were not woken, until the next start")
+            return
+        else:
+            return

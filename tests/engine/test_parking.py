@@ -24,8 +24,8 @@ from flowmgr.errors import EngineClosedError, JournalError
 from flowmgr.journal.memory import MemoryJournal
 from flowmgr.journal.sqlite.journal import SqliteJournal
 from flowmgr.timers import CHUNK
-from flowmgr.triage import MAX_KILLS
-from tests.support.flows import PATIENCE, recorded, until
+from flowmgr.triage import MAX_KILLS, SUSPECT
+from tests.support.flows import PATIENCE, Gate, recorded, until
 from tests.support.virtual_time import LoopClock, in_virtual_time
 from tests.support.waiting import Waiting, parked_history, wait_then
 
@@ -348,6 +348,29 @@ async def test_one_that_is_suspected_is_taken_up_alone_and_forgiven(durable, mon
     async with durable.open(ran.activity()) as engine:
         await until(lambda: ran.count == 3)
         assert taken_up == [[name(0), name(2)], [name(1)]]
+        await until(lambda: not engine._recovery.suspects)
+
+
+async def test_nobody_waits_for_those_that_are_suspected_which_follow_one_at_a_time(
+    durable, monkeypatch
+):
+    gate, ran, count = Gate(), Ran(), 5
+    monkeypatch.setattr("flowmgr.timers.CHUNK", count)
+    monkeypatch.setattr("flowmgr.recovery.PROBATION", FOREVER)
+    async with durable.open() as engine:
+        suspects = [name(number) for number in range(count)]
+        for number in range(count):
+            await park(engine, 0.0, number, "gate")
+        await park(engine, 0.0, count)
+        for _ in range(SUSPECT):
+            await engine._store.count_recovery(suspects)
+    async with durable.open(gate.activity, ran.activity()) as engine:
+        await engine.wait(name(count), timeout=PATIENCE)
+        await until(lambda: gate.came)
+        assert (ran.count, gate.came, len(engine._recovery.suspects)) == (1, 1, count)
+        gate.opened.set()
+        for suspect in suspects:
+            assert (await engine.wait(suspect, timeout=PATIENCE)).status == "completed"
         await until(lambda: not engine._recovery.suspects)
 
 
