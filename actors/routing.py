@@ -155,10 +155,8 @@ def enter(
     visit = current.visits.get(task, 0) + 1
     if visit <= body.max_visits:
         return (TaskStarted(at=at, scope=scope, task=task, visit=visit),)
-    message = (
-        f"task '{task}' would run for the {visit}th time; "
-        f"the flow allows {body.max_visits} (max_visits)"
-    )
+    allowed = f"{body.max_visits} (max_visits)"
+    message = f"visit {visit} of task '{task}' is more than the flow allows: {allowed}"
     error = ErrorInfo("MaxVisitsExceeded", message)
     outcome = Outcome("failure", 0.0, error=error)
     return end_scope(plan, state, scope, outcome, task, at, is_compensable=is_compensable)

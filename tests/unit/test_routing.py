@@ -87,4 +87,7 @@ def test_a_task_runs_again_until_it_has_run_as_often_as_it_may(outcome, visits, 
     else:
         assert isinstance(found, ExecutionFailed)
         assert (found.task, found.error.type) == ("b", "MaxVisitsExceeded")
-        assert f"allows {max_visits} " in found.error.message
+        assert found.error.message == (
+            f"visit {visits + 1} of task 'b' is more than the flow allows: "
+            f"{max_visits} (max_visits)"
+        )
