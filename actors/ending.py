@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from actors.bodies import compensation_of, task_of
+from actors.bodies import task_of
 from actors.events import (
     EndingStarted,
     Event,
@@ -55,7 +55,7 @@ def go_on_ending(plan: Plan, state: ExecutionState, execution_id: str, at: float
     is_closed = FINALLY in state.scopes
     is_cancelled = state.status == "cancelling"
     if ending.status != "completed" or (is_cancelled and is_closed):
-        following = _next_compensation(plan, state, at)
+        following = _next_compensation(state, at)
         if following:
             return following
     if plan.closing is not None and not is_closed:
@@ -72,7 +72,7 @@ def _complete(plan: Plan, state: ExecutionState, execution_id: str, at: float) -
     closing = state.scopes.get(FINALLY)
     error = None if closing is None or closing.outcome is None else closing.outcome.error
     if error is not None:
-        return _failed_at_the_end(plan, state, error, "finally", at)
+        return _failed_at_the_end(state, error, "finally", at)
     if plan.output is None:
         return (ExecutionCompleted(at=at),)
     execution = execution_values(plan, execution_id)
@@ -81,36 +81,33 @@ def _complete(plan: Plan, state: ExecutionState, execution_id: str, at: float) -
         output = msgspec.Raw(encode_value(plan.output.evaluate(values)))
     except (ExpressionError, ValueRefusedError) as raised:
         info = ErrorInfo("ExpressionError", f"the flow's output: {raised}")
-        return _failed_at_the_end(plan, state, info, "output", at)
+        return _failed_at_the_end(state, info, "output", at)
     return (ExecutionCompleted(at=at, output=output),)
 
 
-def conclude_cut(plan: Plan, state: ExecutionState, at: float) -> Events:
+def conclude_cut(state: ExecutionState, at: float) -> Events:
     """Return what is to be recorded when a cancelled execution's ``finally`` has been stopped."""
     cancelled = EndingStarted(at=at, status="cancelled")
     assert state.ending is not None
-    if state.ending.status != "completed" or not _next_compensation(plan, state, at):
+    if state.ending.status != "completed" or not _next_compensation(state, at):
         return (ExecutionCancelled(at=at),)
     return (ScopeStopped(at=at, scope=FINALLY), cancelled)
 
 
-def _failed_at_the_end(
-    plan: Plan, state: ExecutionState, error: ErrorInfo, task: str, at: float
-) -> Events:
+def _failed_at_the_end(state: ExecutionState, error: ErrorInfo, task: str, at: float) -> Events:
     """Return what is to be recorded when what was to complete fails in what belongs to its end."""
-    compensation = _next_compensation(plan, state, at)
+    compensation = _next_compensation(state, at)
     if not compensation:
         return (ExecutionFailed(at=at, error=error, task=task),)
     return (EndingStarted(at=at, status="failed", error=error, task=task), *compensation)
 
 
-def _next_compensation(plan: Plan, state: ExecutionState, at: float) -> Events:
+def _next_compensation(state: ExecutionState, at: float) -> Events:
     """Return the start of what compensates the task that finished last of those that are left."""
     scope = state.scopes.get(COMPENSATION)
     done = {} if scope is None else scope.results
-    for name, compensable in reversed(state.compensable.items()):
+    for name in reversed(state.compensable):
         if name not in done:
-            compensation_of(plan, compensable)
             started = TaskStarted(at=at, scope=COMPENSATION, task=name)
             opened = (ScopeStarted(at=at, scope=COMPENSATION),) if scope is None else ()
             return (*opened, started)

@@ -127,7 +127,7 @@ class HostedExecution(ScopeHolder):
         if state.ending is None:
             ended = conclude(self._plan, state, EndingStarted(at=at, status="cancelled"))
         else:
-            ended = conclude_cut(self._plan, state, at)
+            ended = conclude_cut(state, at)
         self._is_end_stopped = False
         self.record((*stop_all(self._plan, state, how, at, seconds), *ended))
 
