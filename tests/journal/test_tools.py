@@ -85,6 +85,7 @@ async def test_a_check_names_what_was_known_to_be_damaged_before(path):
     assert report.problems == ()
     [known] = report.quarantined
     assert known.startswith("execution e2: ")
+    assert not report.is_ok
 
 
 async def test_a_check_misses_what_the_position_file_knows_of(path):

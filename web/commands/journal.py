@@ -67,7 +67,7 @@ def check(path: Path, *, as_json: bool) -> None:
         found = len(report.problems) + len(report.quarantined)
         verdict = f"{found} problem{'s'[: found != 1]}" if found else "all is well"
         click.echo(f"{path}: executions: {report.executions}, batches: {report.batches}; {verdict}")
-    if report.problems or report.quarantined:
+    if not report.is_ok:
         sys.exit(NOT_FINE)
 
 

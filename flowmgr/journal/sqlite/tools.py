@@ -56,8 +56,8 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def is_ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problems
+        """Whether nothing is wrong: neither found now nor known before."""
+        return not (self.problems or self.quarantined)
 
 
 class ExportedEvent(msgspec.Struct, frozen=True):
