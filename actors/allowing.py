@@ -7,7 +7,7 @@ from actors.state import ExecutionState, ExecutionStatus
 
 
 def check_status(state: ExecutionState, done: str, *allowed: ExecutionStatus) -> None:
-    """Return if the status is one of *allowed*.
+    """Refuse what is asked for unless the status is one of *allowed*.
 
     Args:
         state: how the execution stands.

@@ -19,16 +19,15 @@ from actors.events import (
     TaskStarted,
     TaskStopped,
 )
-from actors.outcome import MAX_MESSAGE, NULL, ErrorInfo, Outcome
+from actors.outcome import MAX_LISTED, MAX_MESSAGE, NULL, ErrorInfo, Outcome
 from actors.paths import child, is_opened_by_a_task, split
 from actors.plan import Body, Map, Parallel, Plan, PlannedTask
 from actors.state import ExecutionState, Fork, ScopeState
 
 Events = tuple[Event, ...]
 
-MAX_ERRORS = 100
+MAX_ERRORS: Final = 100
 """Errors of scopes that the error of their task holds; it says how many there were."""
-
 
 MAX_SCOPES: Final = 100_000
 """Scopes that an execution may have at a time; each takes up to 9 KiB while it runs."""
@@ -198,7 +197,9 @@ def _errors(task: PlannedTask, fork: Fork) -> ErrorInfo:
         if scope.outcome is not None and scope.outcome.error is not None
     ]
     what = "items" if isinstance(task.construct, Map) else "branches"
-    listed = "; ".join(f"{name}: {error.type}: {error.message}" for name, error in failed[:5])
+    listed = "; ".join(
+        f"{name}: {error.type}: {error.message}" for name, error in failed[:MAX_LISTED]
+    )
     message = f"{len(failed)} of {fork.total} {what} of task '{task.name}' failed: {listed}"
     data = {
         "failed": len(failed),

@@ -250,7 +250,7 @@ class SendSignal(OperatorRequest, frozen=True, kw_only=True):
 class NotAllowedError(Exception):
     """The execution's status, or the task that it is at, does not allow what was asked for.
 
-    The message goes on behind the name of the execution, as in "is completed; only …".
+    The message goes on behind the name of the execution, as in "has completed; only …".
     """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -20,6 +20,12 @@ ignored.
 """
 
 NULL = msgspec.Raw(b"null")
+
+MAX_MESSAGE: Final = 4096
+"""Characters of an error message that are kept."""
+
+MAX_LISTED: Final = 5
+"""Errors that the message of one names that stands for several; it says how many there were."""
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -128,7 +134,7 @@ def describe_error(error: BaseException) -> ErrorInfo:
     try:
         if isinstance(error, BaseExceptionGroup):
             leaves = _leaves(error)
-            listed = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves[:5])
+            listed = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves[:MAX_LISTED])
             message = f"{len(leaves)} error{'s'[: len(leaves) != 1]}: {listed}"
         else:
             message = str(error)
@@ -136,10 +142,6 @@ def describe_error(error: BaseException) -> ErrorInfo:
     except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
         message = "(the error's own text could not be made)"
     return ErrorInfo(type(error).__name__, message)
-
-
-MAX_MESSAGE = 4096
-"""Characters of an error message that are kept."""
 
 
 def _kept(text: str) -> str:

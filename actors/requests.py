@@ -130,10 +130,10 @@ def _retry(
 
 
 def _check_scopes(plan: Plan, state: ExecutionState) -> None:
-    """Return if the plan has the tasks at which the scopes would go on.
+    """Refuse a plan that lacks a task at which a scope would go on.
 
     Raises:
-        NotAllowedError: it does not.
+        NotAllowedError: it lacks one.
     """
     for path, scope in state.scopes.items():
         task = scope.stopped_task or scope.next_task or next(reversed(scope.results), None)

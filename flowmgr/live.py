@@ -240,7 +240,7 @@ class LiveExecutions(SupervisorHooks):
             supervisor.send(WakeUp())
 
     def check_open(self) -> None:
-        """Return if executions are run.
+        """Refuse to go on if no executions are run any more.
 
         Raises:
             EngineClosedError: the engine is stopping.

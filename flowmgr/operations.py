@@ -250,7 +250,9 @@ class Operations:
         by: str | None = None,
         reason: str | None = None,
     ) -> Execution:
-        """Give the task that waits (the execution is paused) or has failed a result, and go on.
+        """Give a task a result instead of running it, and go on behind it.
+
+        It is one that waits, or has failed, or that a paused execution comes to next.
 
         Args:
             execution_id: the execution.

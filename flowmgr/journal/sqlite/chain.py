@@ -86,10 +86,10 @@ class Chain:
             raise DamageFoundError(number, reason)
 
     def check_end(self, row: ExecutionRow) -> None:
-        """Return if the execution, by its own row, has no more events than have been followed.
+        """Refuse an execution that, by its own row, has other events than have been followed.
 
         Raises:
-            DamageFoundError: it has, or it had ended and these are more.
+            DamageFoundError: it has more or others, or had ended before the last of them.
         """
         seq = self.next_seq - 1
         if seq < row.last_seq:

@@ -65,7 +65,7 @@ class Opened:
 
 
 def check_version_of_sqlite() -> None:
-    """Return if the SQLite library is not too old.
+    """Refuse an SQLite library that is too old.
 
     Raises:
         JournalRefusedError: it is.
@@ -101,7 +101,7 @@ def _check_no_directory(path: Path) -> None:
 
 
 def _check_names(path: Path) -> None:
-    """Return if the database has one name only, or is not there yet.
+    """Refuse a database that has several names; it need not be there yet.
 
     Under another name it would have another lock, and SQLite another log: two owners would not know
     of each other, and damage it.
@@ -187,7 +187,7 @@ def _journal_row(connection: sqlite3.Connection, path: Path) -> JournalRow:
 def _check_position(
     path: Path, file: PositionFile, journal: JournalRow, durability: Durability
 ) -> None:
-    """Return if the database has everything that the position file says it had.
+    """Refuse a database that lacks what the position file says it had.
 
     Raises:
         JournalRefusedError: it is behind, or is another one.

@@ -18,7 +18,7 @@ _SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LI
 
 
 def check_kind(connection: sqlite3.Connection, path: Path) -> None:
-    """Return if the database is a journal that this program knows, or is empty.
+    """Refuse a database that is neither a journal that this program knows nor empty.
 
     Raises:
         JournalRefusedError: it is something else, or newer.
@@ -39,7 +39,7 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def check_migrated(connection: sqlite3.Connection, path: Path) -> None:
-    """Return if the tables are of this program's version.
+    """Refuse tables that are not of this program's version.
 
     Raises:
         JournalRefusedError: they are older, or there are none.
@@ -74,7 +74,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Return if the tables are those that the migrations make.
+    """Refuse tables other than those that the migrations make.
 
     Raises:
         JournalRefusedError: they are not.
