@@ -118,9 +118,8 @@ class ActivityError(Exception):
         try:
             encoded = encode_value(data)
         except ValueRefusedError as error:
-            reason = str(error).removeprefix("the ").removeprefix("result")
-            msg = f"the data of an ActivityError{reason} ({self})"
-            raise ValueRefusedError(msg) from error
+            said = error.refusal.sentence("the data of an ActivityError")
+            raise ValueRefusedError(error.refusal, f"{said} ({self})") from error
         self.info = ErrorInfo(_kept(type), _kept(message), msgspec.Raw(encoded), retryable)
 
 

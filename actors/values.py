@@ -22,8 +22,44 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a value is refused, of which callers make their sentences.
+
+    Attributes:
+        rule: what is wrong, as it goes behind the value's name: "is a set: JSON has none".
+        place: where in the value that is, as in "['a'][1].x"; None if it is said of the whole.
+        instead: what to give instead, as it goes behind "return"; empty if the rule says it.
+        is_too_deep: whether it is for its nesting, not because JSON cannot hold it.
+    """
+
+    rule: str
+    place: str | None = None
+    instead: str = ""
+    is_too_deep: bool = False
+
+    def sentence(self, name: str, verb: str = "return") -> str:
+        """Return the sentence about a value that is called *name*, and is given by *verb*."""
+        said = f"{name}{self.place or ''} {self.rule}"
+        return f"{said}; {verb} {self.instead}" if self.instead else said
+
+
 class ValueRefusedError(ValueError):
-    """The value is not JSON, or JSON would change it. The message names the place and the rule."""
+    """The value is not JSON, or JSON would change it. The message names the place and the rule.
+
+    Attributes:
+        refusal: both of them, and the way out.
+    """
+
+    def __init__(self, refusal: Refusal, message: str | None = None) -> None:
+        """Make the error.
+
+        Args:
+            refusal: why the value is refused.
+            message: what is said of it; if None, what there is to say of a task's result.
+        """
+        name = "the result" if refusal.place is None else "result"
+        super().__init__(refusal.sentence(name) if message is None else message)
+        self.refusal = refusal
 
 
 def encode_value(value: Any) -> bytes:
@@ -49,12 +85,11 @@ def encode_value(value: Any) -> bytes:
     ):
         pass  # most are like this, and no Python code looks at each entry
     elif type(value) not in _PLAIN:
-        _refuse_what_json_changes(value, 0, "result")
+        _refuse_what_json_changes(value, 0, "")
     try:
         return _encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        msg = f"the result cannot be written as JSON: {error}"
-        raise ValueRefusedError(msg) from error
+        raise ValueRefusedError(Refusal(f"cannot be written as JSON: {error}")) from error
 
 
 def decode_value(data: bytes | msgspec.Raw) -> Any:
@@ -68,8 +103,8 @@ def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
             _refuse_deep()
         for key, item in value.items():
             if not isinstance(key, str):
-                msg = f"{where} has the key {key!r}: keys in JSON are text; use str({key!r})"
-                raise ValueRefusedError(msg)
+                rule = f"has the key {key!r}: keys in JSON are text; use str({key!r})"
+                raise ValueRefusedError(Refusal(rule, where))
             if type(item) not in _PLAIN:
                 _refuse_what_json_changes(item, depth + 1, f"{where}[{key!r}]")
     elif isinstance(value, (list, tuple)):
@@ -84,19 +119,20 @@ def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
 
 def _refuse_deep() -> NoReturn:
     """Refuse an object or a list that has `MAX_DEPTH` others around it."""
-    msg = f"the result is nested deeper than {MAX_DEPTH} levels; return a flatter value"
-    raise ValueRefusedError(msg)
+    rule = f"is nested deeper than {MAX_DEPTH} levels"
+    raise ValueRefusedError(Refusal(rule, instead="a flatter value", is_too_deep=True))
 
 
 def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        msg = f"{where} is {value}: JSON has no such number; return None or text instead"
+        rule, instead = f"is {value}: JSON has no such number", "None or text instead"
     elif isinstance(value, (set, frozenset)):
-        msg = f"{where} is a set: JSON has none; return sorted(...) or list(...) of it"
+        rule, instead = "is a set: JSON has none", "sorted(...) or list(...) of it"
     elif isinstance(value, (bytes, bytearray, memoryview)):
-        msg = f"{where} is bytes: JSON has none; decode it to text, or encode it as base64 yourself"
+        rule = "is bytes: JSON has none; decode it to text, or encode it as base64 yourself"
+        instead = ""
     elif isinstance(value, msgspec.Raw):
-        msg = f"{where} is raw JSON, which may be anything; return msgspec.json.decode(...) of it"
+        rule, instead = "is raw JSON, which may be anything", "msgspec.json.decode(...) of it"
     else:
         attributes = getattr(type(value), "__attrs_attrs__", ())
         fields = getattr(value, "__dataclass_fields__", [each.name for each in attributes])
@@ -106,4 +142,4 @@ def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:
         for name in fields:
             _refuse_what_json_changes(getattr(value, name, None), depth + 1, f"{where}.{name}")
         return
-    raise ValueRefusedError(msg)
+    raise ValueRefusedError(Refusal(rule, where, instead))

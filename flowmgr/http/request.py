@@ -195,7 +195,8 @@ def _json(value: Any) -> bytes:
     try:
         return encode_value(value)
     except ValueRefusedError as error:
-        raise request_error(str(error).replace("result", "'json'", 1)) from error
+        name = "the 'json'" if error.refusal.place is None else "'json'"
+        raise request_error(error.refusal.sentence(name)) from error
 
 
 def _set_headers(headers: dict[str, str], value: Any) -> None:

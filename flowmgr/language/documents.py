@@ -91,16 +91,14 @@ def check_context(context: object, *, max_bytes: int = MAX_CONTEXT_BYTES) -> byt
 
 
 def refusal(error: ValueRefusedError, name: str) -> tuple[str, str]:
-    """The code and the sentence for *error*, which speaks of the result that a task returns.
+    """The code and the sentence for *error*, of a value that was sent.
 
     Args:
         error: what `encode_value` raised.
-        name: what the value is instead.
+        name: what the value is called.
     """
-    reason = str(error).removeprefix("the ")
-    code = "too_deep" if reason.startswith("result is nested deeper") else "not_json"
-    rule, separator, way_out = reason.removeprefix("result").rpartition("; return ")
-    return code, f"{name}{rule}; send {way_out}" if separator else f"{name}{way_out}"
+    code = "too_deep" if error.refusal.is_too_deep else "not_json"
+    return code, error.refusal.sentence(name, "send")
 
 
 def _refuse_deep(text: bytes, max_depth: int) -> None:

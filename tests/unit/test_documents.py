@@ -248,6 +248,7 @@ REFUSED_CONTEXTS = {
     "a set": ({"a": {1}}, "not_json", "is a set"),
     "bytes": ({"a": b"1"}, "not_json", "is bytes"),
     "a key that is not text": ({"a": {1: 2}}, "not_json", "keys in JSON are text"),
+    "a key that has text": ({("; return x",): 2}, "not_json", r"use str\(\('; return x'"),
     "half a character": ({"a": "\ud800"}, "not_json", "context cannot be written as JSON"),
     "something else": ({"a": deque}, "not_json", "context cannot be written as JSON"),
     "deep nesting": ({"a": nested(64)}, "too_deep", "deeper than 64 levels"),

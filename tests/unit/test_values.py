@@ -150,6 +150,26 @@ def test_the_refusal_names_the_place_and_the_rule(value, message):
 
 
 @pytest.mark.parametrize(
+    ("value", "place", "instead", "is_too_deep"),
+    [
+        ({"a": [1, math.inf]}, "['a'][1]", "None or text instead", False),
+        ({1: 2}, "", "", False),
+        ("\ud800", None, "", False),
+        (nested(MAX_DEPTH + 1, 0), None, "a flatter value", True),
+    ],
+)
+def test_a_refusal_has_what_sentences_about_any_value_are_made_of(
+    value, place, instead, is_too_deep
+):
+    with pytest.raises(ValueRefusedError) as refused:
+        encode_value(value)
+    found = refused.value.refusal
+    assert (found.place, found.instead, found.is_too_deep) == (place, instead, is_too_deep)
+    way_out = f"; send {instead}" if instead else ""
+    assert found.sentence("it", "send") == f"it{place or ''} {found.rule}{way_out}"
+
+
+@pytest.mark.parametrize(
     ("value", "found"),
     [
         ((1, (2,)), [1, [2]]),
