@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response
@@ -42,6 +42,8 @@ from web.settings import MAX_BODY_BYTES
 logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
+
+_TYPE: Final = "urn:flowmgr:problem:"
 
 MAX_PATH = 200
 """Characters of a path that a problem repeats."""
@@ -186,6 +188,12 @@ _KINDS: dict[type[Exception], _Kind] = {
 }
 
 
+def stopping_problem(detail: str) -> ProblemDetails:
+    """Return what a request is told that the server's stop has cut short."""
+    kind = _KINDS[EngineClosedError]
+    return ProblemDetails(f"{_TYPE}{kind.name}", kind.title, kind.status, detail)
+
+
 def problem_response(  # noqa: PLR0917 - the members of a problem, in RFC 9457's order
     status: int,
     name: str,
@@ -196,7 +204,7 @@ def problem_response(  # noqa: PLR0917 - the members of a problem, in RFC 9457's
 ) -> Response[ProblemDetails]:
     """Return a problem as a response."""
     return Response(
-        ProblemDetails(f"urn:flowmgr:problem:{name}", title, status, detail, errors),
+        ProblemDetails(f"{_TYPE}{name}", title, status, detail, errors),
         status_code=status,
         media_type=PROBLEM_JSON,
         headers=headers,

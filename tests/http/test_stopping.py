@@ -12,7 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.flowmgr_server import ACTIVITIES, BACKENDS, Served, chain, wait_for_file
+from tests.support.flowmgr_server import (
+    ACTIVITIES,
+    BACKENDS,
+    Served,
+    chain,
+    eventually,
+    wait_for_file,
+)
 from tests.support.server_process import PATIENCE, ServerProcess
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -105,6 +112,25 @@ def test_an_execution_that_outlives_the_grace_is_stopped_and_its_client_told(
     assert answer.result().status_code == 503
     assert answer.result().headers["Retry-After"]
     assert "stopped because the engine is closing" in answer.result().json()["detail"]
+
+
+def test_who_waits_for_a_cancellation_at_the_end_of_the_grace_is_told_in_our_own_words(
+    server, background, tmp_path
+):
+    flow_id = server.register(chain("clean_up_slowly"))
+    files = {"started": str(tmp_path / "started"), "release": str(tmp_path / "never")}
+    execution_id = server.start(flow_id, files)
+    wait_for_file(Path(files["started"]))
+    path, prefer = f"/executions/{execution_id}", {"Prefer": f"wait={PATIENCE:.0f}"}
+    answer = background.submit(server.post, f"{path}/cancel", headers=prefer)
+    eventually(lambda: server.get(path).json()["status"] == "cancelling")
+    server.process.send()
+    assert answer.result().status_code == 503
+    assert answer.result().headers["Content-Type"] == "application/problem+json"
+    problem = answer.result().json()
+    assert (problem["type"], problem["status"]) == ("urn:flowmgr:problem:stopping", 503)
+    assert "longer than the grace" in problem["detail"]
+    assert server.process.wait() == 0
 
 
 def test_a_clean_up_that_never_ends_does_not_keep_the_process(server, tmp_path):

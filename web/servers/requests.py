@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
+from web.problems import PROBLEM_JSON, stopping_problem
 from web.servers.interface import ASGIApp, Receive, Scope, Send
 
-_STOPPING = msgspec.json.encode(
-    {
-        "type": "about:blank",
-        "title": "Service Unavailable",
-        "status": 503,
-        "detail": "The server is stopping, and the request took longer than the grace it has",
-    }
+_STOPPING: Final = msgspec.json.encode(
+    stopping_problem("The server is stopping, and the request took longer than the grace it has")
 )
 
 
@@ -56,7 +53,7 @@ class RequestTracker:
 
 async def _answer_unavailable(send: Send) -> None:
     headers = [
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", PROBLEM_JSON.encode()),
         (b"content-length", str(len(_STOPPING)).encode()),
         (b"retry-after", b"1"),
         (b"connection", b"close"),
