@@ -31,6 +31,18 @@ def is_being_cancelled() -> bool:
     return anyio.current_effective_deadline() == -math.inf
 
 
+def is_of_open_scopes(error: BaseException) -> bool:
+    """Whether *error* is what anyio or trio raises where cancel scopes are not closed in order.
+
+    It is an activity that has left one open then: ours are in `with` blocks. A group is of these
+    if all that is in it is.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_of_open_scopes, error.exceptions))
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("cancel scope" in text or "nursery stack" in text)
+
+
 class Reply(msgspec.Struct, Generic[M], eq=False):
     """A place for one answer, which a message carries to the actor that is to give it.
 

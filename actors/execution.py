@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from msgspec.structs import replace
 
+from actors.actor import is_of_open_scopes
 from actors.bodies import body_of
 from actors.ending import execution_values
 from actors.events import (
@@ -63,6 +64,12 @@ from actors.routing import UNCONDITIONAL_END, end_scope, follow, go_on
 from actors.state import ScopeState
 
 logger = logging.getLogger(__name__)
+
+_SCOPE_LEFT_OPEN: Final = ErrorInfo(
+    "StrayCancellation",
+    "an activity has left a cancel scope or a task group open in the task that it ran in",
+)
+"""Why an execution fails whose own scopes an activity has kept from being closed in order."""
 
 
 class ExecutionSupervisor(ResumableExecution):
@@ -262,14 +269,19 @@ class ExecutionSupervisor(ResumableExecution):
 
     def _bug_found(self, message: BugFound) -> None:
         error = message.error
-        logger.error("execution %s: a bug in flowmgr", self.execution_id, exc_info=error)
+        described = describe_error(error)
+        info = ErrorInfo("InternalError", f"{described.type}: {described.message}")
+        if is_of_open_scopes(error):
+            info = _SCOPE_LEFT_OPEN
+            raised = described.message.partition("\n")[0]
+            logger.error("execution %s: %s: %s", self.execution_id, info.message, raised)
+        else:
+            logger.error("execution %s: a bug in flowmgr", self.execution_id, exc_info=error)
         if self.state.has_ended:
             return  # and its host may belong to another execution by now
         self.stop()
         if not self.state.seq:
             return
-        described = describe_error(error)
-        info = ErrorInfo("InternalError", f"{described.type}: {described.message}")
         failed = ExecutionFailed(at=self._clock.now(), error=info, task=self.state.current_task)
         self.record((failed,))
 

@@ -313,7 +313,10 @@ class WakeUp(Message, frozen=True):
 
 
 class BugFound(Message, frozen=True):
-    """To the supervisor, from itself: handling a message, or running the host, has raised."""
+    """To the supervisor, from itself: handling a message, or running the host, has raised.
+
+    That is a bug of ours, unless an activity has left a cancel scope open.
+    """
 
     error: Exception
 

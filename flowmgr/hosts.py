@@ -16,7 +16,7 @@ import trio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from actors.actor import is_being_cancelled
+from actors.actor import is_being_cancelled, is_of_open_scopes
 from actors.execution import ExecutionSupervisor
 from actors.places import Place, new_place
 
@@ -238,12 +238,6 @@ async def open_hosts() -> AsyncIterator[Hosts]:
             hosts = Hosts(root)
             yield hosts
     except BaseExceptionGroup as group:
-        rest = group.split(_is_of_an_open_scope)[1] if hosts.has_quarantined else group
+        rest = group.split(is_of_open_scopes)[1] if hosts.has_quarantined else group
         if rest is not None:
             raise rest from None
-
-
-def _is_of_an_open_scope(error: BaseException) -> bool:
-    """Whether *error* is what anyio or trio raises where cancel scopes are not closed in order."""
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("cancel scope" in text or "nursery stack" in text)

@@ -84,6 +84,41 @@ def test_a_scope_that_an_activity_leaves_open_harms_no_other_execution(
     anyio.run(run_disorderly_and_orderly, disorderly, backend=name, backend_options=options)
 
 
+BODY = {"tasks": [{"name": "disorderly"}]}
+AROUND = {
+    "a branch": {
+        "kind": "parallel",
+        "branches": {"a": BODY, "b": {"tasks": [{"name": "hold_on"}]}},
+    },
+    "an item": {"kind": "map", "items": [1, 2], "do": BODY},
+}
+
+
+async def run_disorderly_inside(disorderly, around):
+    declared = activity("disorderly")(disorderly.function)
+    async with open_engine(activities=[declared, hold_on]) as engine:
+        document = chain("around", "hold_on")
+        document["tasks"][0] |= around
+        failed = await engine.run(document, timeout=PATIENCE)
+        assert (failed.status, failed.error_task) == ("failed", "around")
+        assert failed.error.type == "StrayCancellation"
+        assert "an activity has left a cancel scope" in failed.error.message
+        orderly = await engine.run(chain("hold_on"), timeout=PATIENCE)
+        assert orderly.status == "completed"
+
+
+@pytest.mark.filterwarnings("ignore")  # trio warns of what the activity does
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+@pytest.mark.parametrize("disorderly", DISORDERLY, ids=lambda declared: declared.name)
+def test_a_scope_that_is_left_open_inside_of_a_task_is_said_to_be_that(
+    disorderly, around, backend, monkeypatch
+):
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # as above
+    name, options = backend
+    anyio.run(run_disorderly_inside, disorderly, around, backend=name, backend_options=options)
+
+
 @pytest.mark.anyio
 async def test_hosts_are_used_again():
     @activity
