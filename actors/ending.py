@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import msgspec
 
 from actors.bodies import task_of
@@ -75,7 +78,7 @@ def _complete(plan: Plan, state: ExecutionState, execution_id: str, at: float) -
         return _failed_at_the_end(state, error, "finally", at)
     if plan.output is None:
         return (ExecutionCompleted(at=at),)
-    execution = execution_values(plan, execution_id)
+    execution = partial(execution_values, plan, execution_id, state)
     values = Values(state.context, task={}, execution=execution)
     try:
         output = msgspec.Raw(encode_value(plan.output.evaluate(values)))
@@ -152,9 +155,26 @@ def stop_all(
     return tuple(stopped)
 
 
-def execution_values(plan: Plan, execution_id: str) -> dict[str, object]:
-    """Return what expressions know about the execution."""
-    return {"id": execution_id, "flow_id": plan.flow_id, "flow_version": plan.flow_version}
+def execution_values(plan: Plan, execution_id: str, state: ExecutionState) -> dict[str, Any]:
+    """Return what expressions know about the execution.
+
+    From where its end begins they know how it is going to end, as far as that is recorded now:
+    a cancellation, and what fails in its end, still change it.
+    """
+    # What is evaluated when it has ended is about what is to run again then.
+    ending = None if state.has_ended else state.ending
+    status, error = "running", None
+    if ending is not None:
+        status = "cancelled" if state.status == "cancelling" else ending.status
+        if ending.error is not None:
+            error = {**ending.error.as_value(), "task": ending.task}
+    return {
+        "id": execution_id,
+        "flow_id": plan.flow_id,
+        "flow_version": plan.flow_version,
+        "status": status,
+        "error": error,
+    }
 
 
 def _terminal(ending: EndingStarted, at: float) -> Event:

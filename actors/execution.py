@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from actors.actor import is_of_open_scopes
 from actors.bodies import body_of
-from actors.ending import execution_values
 from actors.events import (
     AttemptFailed,
     Event,
@@ -262,8 +261,7 @@ class ExecutionSupervisor(ResumableExecution):
             if not is_paused:
                 self.record(open_scope(body_of(self._plan, path), path, at))
         elif scope.is_idle and (not is_paused or _is_at_its_end(scope)):
-            execution = execution_values(self._plan, self.execution_id)
-            events = go_on(self._plan, state, path, execution, at)
+            events = go_on(self._plan, state, path, self.execution_id, at)
             if events:
                 self.record(events)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -49,23 +49,30 @@ class Values(Mapping[str, Any]):
 
     Attributes:
         task: the task's ``name``, ``visit`` and ``attempt``.
-        execution: the execution's ``id``, ``flow_id`` and ``flow_version``.
     """
 
-    __slots__ = ("_context", "_made", "_outcome", "execution", "task")
+    __slots__ = ("_context", "_execution", "_made", "_outcome", "task")
 
     def __init__(
         self,
         context: Context,
         *,
         task: Mapping[str, Any],
-        execution: Mapping[str, Any],
+        execution: Callable[[], dict[str, Any]],
         outcome: Outcome | None = None,
     ) -> None:
+        """Make them of what they are made of.
+
+        Args:
+            context: what the scope has.
+            task: see `Values.task`.
+            execution: makes what they say of the execution, as `actors.ending.execution_values`.
+            outcome: how the task has ended; None if it has not.
+        """
         self._context = context
         self._outcome = outcome
         self.task = task
-        self.execution = execution
+        self._execution = execution
         self._made: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
@@ -91,7 +98,7 @@ class Values(Mapping[str, Any]):
         if name == "task":
             return dict(self.task)
         if name == "execution":
-            return dict(self.execution)
+            return self._execution()
         raise KeyError(name)
 
 

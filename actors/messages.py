@@ -57,7 +57,7 @@ class Environment(msgspec.Struct, frozen=True):
     Attributes:
         execution_id: the execution.
         plan: what it runs.
-        supervisor: its supervisor, to which they report.
+        supervisor: its supervisor, to which they report; expressions ask its state how it ends.
         clock: where the time comes from.
         grace: seconds that a cancelled attempt has for its clean-up.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from actors.bodies import task_of
 from actors.ending import conclude, execution_values, stop_all
@@ -173,7 +174,7 @@ def _failed(  # noqa: PLR0917
     about = {"name": task.name, "visit": started.visit, "attempt": started.attempt}
 
     def values() -> Values:
-        execution = execution_values(plan, execution_id)
+        execution = partial(execution_values, plan, execution_id, state)
         return Values(context, task=about, execution=execution, outcome=outcome)
 
     try:

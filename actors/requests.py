@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from actors.allowing import check_status
 from actors.bodies import NoSuchBodyError, body_of
-from actors.ending import conclude, execution_values
+from actors.ending import conclude
 from actors.events import (
     CancelRequested,
     Event,
@@ -118,7 +118,7 @@ def _retry(
     if state.status == "failed" and state.ending is not None and state.ending.status == "completed":
         following = conclude(plan, state, replace(state.ending, at=at))  # only its end has failed
     else:
-        following = go_on(plan, state, ROOT, execution_values(plan, execution_id), at)
+        following = go_on(plan, state, ROOT, execution_id, at)
     for event in following:
         if isinstance(event, TaskStarted) and event.task not in plan.tasks:
             raise _no_such_task(plan, event.task)

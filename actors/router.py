@@ -61,7 +61,10 @@ def values_of(run: RunTask, outcome: Outcome | None = None) -> Values:
     """Return what expressions can speak of, during a task's attempt or behind it."""
     about = {"name": run.task.name, "visit": run.started.visit, "attempt": run.started.attempt}
     known = run.undoes if outcome is None else outcome
-    execution = execution_values(run.environment.plan, run.environment.execution_id)
+    environment = run.environment
+    # As it stands now, not as it did when the attempt began: a restart would not know that either.
+    state = environment.supervisor.state
+    execution = partial(execution_values, environment.plan, environment.execution_id, state)
     return Values(run.context, task=about, execution=execution, outcome=known)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from actors.bodies import body_of, task_of
-from actors.ending import conclude
+from actors.ending import conclude, execution_values
 from actors.events import (
     EndingStarted,
     Event,
@@ -162,9 +163,7 @@ def enter(
     return end_scope(plan, state, scope, outcome, task, at, is_compensable=is_compensable)
 
 
-def go_on(
-    plan: Plan, state: ExecutionState, scope: str, execution: Mapping[str, Any], at: float
-) -> Events:
+def go_on(plan: Plan, state: ExecutionState, scope: str, execution_id: str, at: float) -> Events:
     """Return what is to be recorded when a scope goes on in which nothing runs or waits.
 
     The attempt that was stopped, or that failed and ended the scope, is followed by the next
@@ -174,7 +173,7 @@ def go_on(
         plan: what the execution runs.
         state: how it stands.
         scope: the path of the scope, which is open.
-        execution: what expressions know about the execution.
+        execution_id: its id.
         at: the time: seconds since 1970-01-01 UTC.
     """
     current = state.scope(scope)
@@ -188,7 +187,7 @@ def go_on(
             return end_scope(plan, state, scope, current.results[last], last, at)
         outcome = current.results.get(task)
         if outcome is not None and outcome.error is None:
-            return _decide_again(plan, state, scope, task, execution, at)
+            return _decide_again(plan, state, scope, task, execution_id, at)
     visit, attempt = current.visits.get(task, 1), current.attempts.get(task, 0) + 1
     return (TaskStarted(at=at, scope=scope, task=task, visit=visit, attempt=attempt),)
 
@@ -198,7 +197,7 @@ def _decide_again(  # noqa: PLR0917
     state: ExecutionState,
     scope: str,
     name: str,
-    execution: Mapping[str, Any],
+    execution_id: str,
     at: float,
 ) -> Events:
     """Return what follows a task that has finished, but whose conditions have not decided."""
@@ -208,6 +207,7 @@ def _decide_again(  # noqa: PLR0917
 
     def values() -> Values:
         about = {"name": name, "visit": visit, "attempt": current.attempts.get(name, 1)}
+        execution = partial(execution_values, plan, execution_id, state)
         return Values(current.context, task=about, execution=execution, outcome=outcome)
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from actors.allowing import check_status
 from actors.bodies import task_of
@@ -37,7 +38,7 @@ def skip(
     values = Values(
         scope.context.behind(name, outcome.data, is_merged=False),
         task={"name": name, "visit": visit, "attempt": 0},
-        execution=execution_values(plan, execution_id),
+        execution=partial(execution_values, plan, execution_id, state),
         outcome=outcome,
     )
     skipped = TaskSkipped(

@@ -59,6 +59,16 @@ class Run(msgspec.Struct):
     seconds: float = 0.0
 
 
+def told_of(status, kind, task):
+    """What only an activity returns from that is told of an end."""
+
+    def act(context):
+        error = context["error"]
+        assert (context["status"], error["type"], error["task"]) == (status, kind, task)
+
+    return act
+
+
 DECLINED = ActivityError("PaymentDeclined", "no money")
 PARCELS = {"parcels": [{"weight": 1}, {"weight": 2}]}
 
@@ -109,6 +119,14 @@ RUNS = [
         ran=["book", "report"],
         status="failed",
         error="SoldOut",
+    ),
+    Run("import", ran=["load", "tidy", "announce"]),
+    Run(
+        "import",
+        does={"load": OSError("no"), "alert": told_of("failed", "OSError", "load")},
+        ran=["load", "tidy", "alert"],
+        status="failed",
+        error="OSError",
     ),
     Run(
         "activity",

@@ -117,6 +117,7 @@ class Model(Forks, Tasks):
         """Run the execution from where it is to its end; return when that is."""
         root, timeout = self.root, now + self.flow.get("timeout", NEVER)
         self.note(timeout, "timeout")
+        self.status, self.error, self.error_task = "running", None, None
         now = self.go(root, now, min(self.cancel, timeout))
         if now == NEVER:
             return NEVER
@@ -229,7 +230,7 @@ class Model(Forks, Tasks):
             undone = f"{scope.path}/{name}" + (f"/{visit}" if visit > 1 else "")
             self.undo.append(Undo(now, scope.path, undone, task, dict(context), outcome))
         try:
-            target = self.target(scope, outcome)
+            target = self.target(scope, outcome, now)
         except LookupError:
             # An attempt that may not be repeated has failed by that, whatever its conditions say.
             is_interrupted = outcome.error is not None and outcome.error[0] == "Interrupted"
@@ -240,11 +241,11 @@ class Model(Forks, Tasks):
             else:
                 scope.task = target
 
-    def target(self, scope, outcome):
+    def target(self, scope, outcome, now):
         for condition in scope.body["conditions"]:
             if condition["source_task"] != scope.task:
                 continue
-            if "when" in condition and not self.holds(condition["when"], scope, outcome):
+            if "when" in condition and not self.holds(condition["when"], scope, outcome, now):
                 continue
             expected = condition.get("outcome", "success")
             is_equal = expected == ("failure" if outcome.error else "success")
@@ -253,14 +254,22 @@ class Model(Forks, Tasks):
             return condition.get("target_task_failure", "end")
         return "end"
 
-    def holds(self, when, scope, outcome):
+    def holds(self, when, scope, outcome, now):
         context = scope.context
+        is_cancelled = self.status != "running" and self.cancel <= now
+        status = "cancelled" if is_cancelled else self.status
         return {
             "task.visit < 2": lambda: scope.visits[scope.task] < 2,
             'error != null && error.type == "Boom"': lambda: (outcome.error or "x")[0] == "Boom",
             "result == 1": lambda: outcome.value == 1,
             "has(context.y) && context.y == 2": lambda: context.get("y") == 2,
             "context.y == 2": lambda: context["y"] == 2,
+            'execution.status == "running"': lambda: status == "running",
+            'execution.status == "completed"': lambda: status == "completed",
+            'execution.status == "cancelled"': lambda: status == "cancelled",
+            'execution.error != null && execution.error.type == "Boom"': lambda: (
+                (self.error or "x")[0] == "Boom"
+            ),
         }[when]()
 
     # A task.

@@ -32,6 +32,15 @@ WHENS = [
 ]
 """The conditions of conditions; the last one has no answer where there is no y."""
 
+WHENS_OF_THE_END = [
+    *WHENS,
+    'execution.status == "running"',
+    'execution.status == "completed"',
+    'execution.status == "cancelled"',
+    'execution.error != null && execution.error.type == "Boom"',
+]
+"""Those in a `finally`, and in the flows that are run there, whose end is another one."""
+
 OUTPUTS = ["[result]", "result.nothing"]
 
 MADE_TO_GO_ON = ["retry", "retry", "rerun", "rerun", "skip"]
@@ -152,17 +161,17 @@ class _Author:
         visits = self.pick([1, 1, 2, 3])
         conditions = []
         for position, name in enumerate(names):
-            conditions += self.conditions(name, names, position, is_loop=visits > 1)
+            conditions += self.conditions(name, names, position, is_loop=visits > 1, in_end=in_end)
         body = {"start_task": names[0], "tasks": tasks, "conditions": conditions}
         return body | ({"max_visits": visits} if visits > 1 else {})
 
-    def conditions(self, name, names, position, *, is_loop):
+    def conditions(self, name, names, position, *, is_loop, in_end):
         found = []
         following = names[position + 1 :]
         targets = ["end", *(names if is_loop else following)]
         if self.chance(4):
             condition = {"source_task": name, "target_task_success": self.pick(targets)}
-            condition["when"] = self.pick(WHENS)
+            condition["when"] = self.pick(WHENS_OF_THE_END if in_end else WHENS)
             found.append(condition)
         if following and not self.chance(4):
             condition = {"source_task": name, "target_task_success": following[0]}

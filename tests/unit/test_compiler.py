@@ -49,7 +49,7 @@ def values(**context: object) -> Values:
     return Values(
         Context.from_json(msgspec.json.encode(context)),
         task={"name": "t", "visit": 1, "attempt": 1},
-        execution={"id": "e", "flow_id": "f", "flow_version": 3},
+        execution=dict,
         outcome=Outcome("success", 0.1, msgspec.Raw(b'{"ok": true}')),
     )
 
