@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 NAMES: Final = ("context", "result", "error", "task", "execution")
 """What an expression can speak of."""
 
+FIELDS: Final = {
+    "error": ("type", "message", "data"),
+    "task": ("name", "visit", "attempt"),
+    "execution": ("id", "flow_id", "flow_version", "status", "error"),
+    "execution.error": ("type", "message", "data", "task"),
+}
+"""The fields of those that always have the same ones, if they are not null."""
+
 
 class ExpressionError(Exception):
     """An expression could not be evaluated; the message says which one and why.

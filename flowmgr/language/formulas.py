@@ -17,10 +17,14 @@ from flowmgr.language.expressions import (
 )
 from flowmgr.language.fields import Fields
 from flowmgr.language.findings import join
+from flowmgr.language.members import check_members, check_members_of_template
 from flowmgr.language.schemas import SchemaError, compile_schema
 from flowmgr.language.templates import TemplateError, compile_template
 
 _OPENING: Final = "${"
+
+_Checks = tuple[Callable[[Any], object], ...]
+"""What raises the problems of a value: whether it can be compiled, and what needs that to be so."""
 
 
 def is_formula(value: object) -> bool:
@@ -38,18 +42,19 @@ def is_formula(value: object) -> bool:
 
 def read_expression(fields: Fields, field: str) -> str | None:
     """An expression that may be absent or null."""
-    return _read_source(fields, field, compile_expression)
+    return _read_source(fields, field, (compile_expression, check_members))
 
 
 def read_predicate(fields: Fields, field: str) -> str | None:
     """An expression that may be absent or null, and comes to true or false."""
-    return _read_source(fields, field, compile_predicate)
+    return _read_source(fields, field, (compile_predicate, check_members))
 
 
 def read_template(fields: Fields, field: str) -> Any:
     """A template that is there; None if there is a problem with it."""
     value = fields.copied(field)
-    return value if _compiles(fields, field, compile_template, value) else None
+    checks = (compile_template, check_members_of_template)
+    return value if _passes(fields, field, checks, value) else None
 
 
 def read_object_template(fields: Fields, field: str) -> Any:
@@ -77,23 +82,24 @@ def read_schema(fields: Fields, field: str) -> dict[str, Any] | bool | None:
         fields.add_wrong_type(field, "a JSON Schema: an object, true or false")
         return None
     copy: dict[str, Any] | bool | None = fields.copied(field)
-    return copy if _compiles(fields, field, compile_schema, copy) else None
+    return copy if _passes(fields, field, (compile_schema,), copy) else None
 
 
-def _read_source(fields: Fields, field: str, compiled: Callable[[str], object]) -> str | None:
+def _read_source(fields: Fields, field: str, checks: _Checks) -> str | None:
     value = fields.data.get(field)
     if value is None:
         return None
     if not isinstance(value, str):
         fields.add_wrong_type(field, "a string")
         return None
-    return value if _compiles(fields, field, compiled, value) else None
+    return value if _passes(fields, field, checks, value) else None
 
 
-def _compiles(fields: Fields, field: str, compiled: Callable[[Any], object], value: Any) -> bool:
-    """Whether *value* can be compiled; its problems are noted if not."""
+def _passes(fields: Fields, field: str, checks: _Checks, value: Any) -> bool:
+    """Whether *value* passes all checks; its problems are noted if not."""
     try:
-        compiled(value)
+        for check in checks:
+            check(value)
     except ExpressionSyntaxError as error:
         _add(fields, field, "invalid_expression", [("", str(error))])
     except TemplateError as error:

@@ -63,18 +63,25 @@ def names_in_template(
 
     For each text of it: a JSON Pointer that leads to it from *pointer* on, and the names.
     """
+    for place, sources in sources_in_template(value, pointer):
+        yield place, frozenset[str]().union(*(names_in(source, wanted) for source in sources))
+
+
+def sources_in_template(value: Any, pointer: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield the expressions in a template, which can be compiled.
+
+    For each text that may have some: a JSON Pointer that leads to it from *pointer* on, and they.
+    """
     if isinstance(value, str) and _OPENING in value:
-        parts = _split(value, lambda source: names_in(source, wanted))
-        yield (
-            pointer,
-            frozenset[str]().union(*(part for part in parts if not isinstance(part, str))),
-        )
+        sources: list[str] = []
+        _split(value, sources.append)
+        yield pointer, sources
     elif isinstance(value, list):
         for at, item in enumerate(value):
-            yield from names_in_template(item, wanted, join(pointer, at))
+            yield from sources_in_template(item, join(pointer, at))
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from names_in_template(item, wanted, join(pointer, key))
+            yield from sources_in_template(item, join(pointer, key))
 
 
 class _Template:

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from actors.expressions import FIELDS
 from flowmgr import activity, open_engine
 from flowmgr.http.request import REQUEST_FIELDS
 from flowmgr.language.json_schema import flow_schema
@@ -23,6 +24,7 @@ from flowmgr.language.vocabulary import (
 from tests.support.server_process import ROOT
 
 REFERENCE = (ROOT / "docs" / "language.md").read_text()
+EXPRESSIONS = REFERENCE.partition("\n## Expressions")[2].partition("\n## ")[0]
 README = (ROOT / "README.md").read_text()
 
 
@@ -88,6 +90,12 @@ def test_every_example_satisfies_the_schema(example):
 )
 def test_every_field_is_documented(field):
     assert re.search(rf"\b{field}\b", REFERENCE)
+
+
+@pytest.mark.parametrize("owner", FIELDS)
+def test_every_name_of_expressions_has_a_row_with_its_fields(owner):
+    (row,) = re.findall(rf"\n\| `{owner.partition('.')[0]}` \|(.*)\|\n", EXPRESSIONS)
+    assert set(FIELDS[owner]) <= set(re.findall(r"`(\w+)`", row))
 
 
 @pytest.mark.parametrize("kind", KIND_FIELDS)

@@ -14,6 +14,7 @@ from flowmgr.language.expressions import (
     compile_expression,
     compile_predicate,
 )
+from flowmgr.language.members import check_members
 from tests.support.expressions import GeneratedExpressions
 
 VALUES = {
@@ -182,6 +183,47 @@ def test_an_expression_that_cannot_be_used_is_refused_with_the_way_out(source, s
     with pytest.raises(ExpressionSyntaxError) as caught:
         compile_expression(source)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        (
+            "execution.statuss == 'failed'",
+            "'execution' has no 'statuss'. Did you mean 'status'? (at character 10)",
+        ),
+        ("execution['eror']", "'execution' has no 'eror'. Did you mean 'error'?"),
+        ("has(execution.flowid)", "'execution' has no 'flowid'. Did you mean 'flow_id'?"),
+        ("execution.error.Type", "'execution.error' has no 'Type'. Did you mean 'type'?"),
+        ("has(execution.error.at)", "There are type, message, data, task"),
+        ("[1].map(x, x + task.retries)", "'task' has no 'retries'. There are name, visit, attempt"),
+        (
+            "error != null && error.code == 7",
+            "'error' has no 'code'. There are type, message, data",
+        ),
+    ],
+)
+def test_a_field_that_a_name_never_has_is_refused_when_it_is_written(source, sentence):
+    compile_expression(source)  # as one does that has been written before
+    with pytest.raises(ExpressionSyntaxError) as caught:
+        check_members(source)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "execution.status == 'failed' ? execution.error.task : execution.id",
+        "execution[context.key]",
+        "has(execution.error.data.code) && error.data.code == 7",
+        "context.error.code + context.task.number + result.execution.statuss",
+        "context.map(x, x.error.code)",
+        "'error.code'",
+    ],
+)
+def test_fields_that_there_are_or_may_be_are_not(source):
+    compile_expression(source)
+    check_members(source)
 
 
 def test_only_the_names_that_are_used_are_asked_for():

@@ -231,6 +231,24 @@ REFUSED = {
         "${ 1 + }",
         "invalid_expression",
     ),
+    "an argument of an execution that has no such field": (
+        "activity",
+        "arguments/amount",
+        "${execution.statuss}",
+        "invalid_expression",
+    ),
+    "an output of an error that has no such field": (
+        "activity",
+        "output",
+        "execution.error.tasks",
+        "invalid_expression",
+    ),
+    "a header of an execution that has no such field": (
+        "http",
+        "request/headers/x-id",
+        "for ${execution.Id}",
+        "invalid_expression",
+    ),
     "no request": ("http", "request", GONE, "missing_field"),
     "a request by URL": ("http", "request", "https://x", "wrong_type"),
     "no URL": ("http", "request/url", GONE, "missing_field"),
@@ -438,6 +456,18 @@ def test_a_flow_is_refused_for(field, value, code):
     assert problem.pointer.startswith(f"/{field}")
 
 
+def test_a_finally_may_ask_how_the_execution_ends_and_a_typo_in_it_is_named():
+    told = {"status": "${execution.status}", "why": "so: ${execution.error.message}"}
+    closing = {"tasks": [{"name": "tell", "arguments": told}]}
+    document = flow_of({"name": "t"}, **{"finally": closing})
+    assert inspect(document, activities=None, new_id=str)[1:] == ([], [])
+    told["why"] = "so: ${execution.eror.message}"
+    problem = only_problem(document)
+    assert problem.code == "invalid_expression"
+    assert problem.pointer == "/finally/tasks/0/arguments/why"
+    assert "'execution' has no 'eror'. Did you mean 'error'?" in problem.message
+
+
 def test_every_expression_of_a_template_is_looked_at():
     arguments = {"a": ["${ 1 + }", "x ${ ) } y"], "b": "${context.fine}"}
     found = problems_of(flow_of({"name": "t", "arguments": arguments}))
@@ -578,7 +608,14 @@ def test_conditions_behind_one_with_when_can_be_used():
     ]
 
 
-@pytest.mark.parametrize(("when", "code"), [("1 +", "invalid_expression"), (True, "wrong_type")])
+@pytest.mark.parametrize(
+    ("when", "code"),
+    [
+        ("1 +", "invalid_expression"),
+        ("execution.state == 'failed'", "invalid_expression"),
+        (True, "wrong_type"),
+    ],
+)
 def test_when_is_an_expression(when, code):
     document = flow_of({"name": "a"}) | {"conditions": [go("a", "end", when=when)]}
     problem = only_problem(document)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.expressions import FIELDS
 from flowmgr import activity
 from tests.engine.constructs.conftest import real_time
 from tests.engine.constructs.table import again
@@ -116,6 +117,16 @@ async def test_a_set_and_a_raise_in_a_finally_are_told_so_too(world):
         found = await come_to_its_end(world, engine, "completed", **closing(note, repeat, stop))
         assert (found.error.type, found.error.message) == ("Late", "it has completed")
         assert acts.told == [COMPLETED]
+
+
+async def test_the_fields_that_a_registration_knows_are_those_that_there_are(world):
+    acts = Told(world)
+    known = task("tell", arguments={"how": "${[task, execution, execution.error]}"})
+    async with world.open(acts) as engine:
+        await come_to_its_end(world, engine, "failed", **closing(known))
+        (told,) = acts.told
+        owners = ("task", "execution", "execution.error")
+        assert [set(each) for each in told] == [set(FIELDS[owner]) for owner in owners]
 
 
 async def test_a_compensation_is_told_why_it_has_to_undo(world):
