@@ -71,8 +71,8 @@ def _skippable(state: ExecutionState) -> Iterator[tuple[str, tuple[str, str]]]:
     """Return the tasks that can be skipped: their task paths, and the scopes and names."""
     is_ending = state.ending is not None and not state.has_ended
     for path, scope in state.all_scopes():
-        if is_ending and not is_of_the_end(path):
-            continue  # what it was at has been stopped
+        if is_of_the_end(path) != is_ending:
+            continue  # what it was at has been stopped; and behind the end nothing of that goes on
         task = _at(state, path, scope)
         if task is not None:
             yield task_path(path, task), (path, task)

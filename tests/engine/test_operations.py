@@ -328,6 +328,25 @@ async def test_what_has_failed_only_in_its_output_has_no_task_to_skip():
             await engine.skip(failed.execution_id)
 
 
+async def test_a_task_of_the_finally_that_has_failed_as_well_cannot_be_skipped(any_journal):
+    @activity
+    async def refuse():
+        raise ValueError("no good")
+
+    closing = {"start_task": "tidy", "tasks": [{"name": "tidy", "activity": "refuse"}]}
+    async with open_engine(activities=[refuse]) as engine:
+        failed = await engine.run({**chain("refuse"), "finally": closing})
+        for name in ("tidy", "~finally/tidy"):
+            with pytest.raises(ExecutionStateError, match="is at task 'refuse'"):
+                await engine.skip(failed.execution_id, task=name)
+        skipped = await engine.skip(failed.execution_id)
+        found = await engine.wait(skipped.execution_id, timeout=PATIENCE)
+        # What ran in the end runs again, and fails again.
+        assert (found.status, found.error_task) == ("failed", "finally")
+        with pytest.raises(ExecutionStateError, match="has failed in its finally"):
+            await engine.skip(failed.execution_id)
+
+
 async def test_a_task_that_waits_for_a_paused_execution_can_be_skipped(reopened):
     gate, ran = Gate(), []
 
