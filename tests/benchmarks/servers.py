@@ -57,6 +57,11 @@ class EchoedExecution(msgspec.Struct):
     had_failures: bool
     error: dict[str, Any] | None
     cancellation: dict[str, Any] | None
+    metadata: dict[str, Any]
+    interruptions: int
+    rerun_of: str | None
+    parent: str | None
+    output: Any
 
 
 RESULT = {"value": 1}
@@ -76,6 +81,11 @@ ANSWER = EchoedExecution(
     had_failures=False,
     error=None,
     cancellation=None,
+    metadata={},
+    interruptions=0,
+    rerun_of=None,
+    parent=None,
+    output=None,
 )
 
 
