@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Final
 
 import rich_click as click
+
+from web.entry import INTERRUPTED
 
 COMMANDS: Final = ("serve", "run", "validate", "schema", "executions", "journal")
 """Each is in a module of its name, which is loaded when the command is used: most have no use for
@@ -24,9 +28,16 @@ class Commands(click.RichGroup):
         """Return a command; None if there is none of this name, and all are to be suggested."""
         for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:
-                module = importlib.import_module(f"web.commands.{name}")
-                self.add_command(getattr(module, name))
+                self.add_command(getattr(_module(name), name))
         return super().get_command(ctx, cmd_name)
+
+
+def _module(command: str) -> ModuleType:
+    """Load the module of a command; a Ctrl-C meanwhile ends the process as one before it does."""
+    try:
+        return importlib.import_module(f"web.commands.{command}")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -65,16 +65,18 @@ from web.entry import main
 
 class Interrupts:
     def find_spec(self, name, path=None, target=None):
-        if name == "web.cli":
+        if name == interrupted:
             raise KeyboardInterrupt
 
+interrupted = sys.argv.pop()
 sys.meta_path.insert(0, Interrupts())
 main()
 """
 
 
-def test_ctrl_c_while_the_program_is_loaded_is_no_traceback():
-    command = [sys.executable, "-c", INTERRUPTED_WHILE_LOADING]
+@pytest.mark.parametrize("module", ["web.cli", "web.commands.validate"])
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(module):
+    command = [sys.executable, "-c", INTERRUPTED_WHILE_LOADING, "validate", "flow.json", module]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=PATIENCE)
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
 
