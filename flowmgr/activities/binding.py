@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -64,18 +64,21 @@ class Binding:
         values: the parameters that take one value of the context each.
         whole_type: what the whole context is converted to, if the parameter ``context`` is
             annotated with a type of the user's own; None otherwise.
+        unnamed: the parameter that takes the context for want of another one, and neither its name
+            nor its annotation says so; None if there is none.
 
     Raises:
         ActivityDeclarationError: an annotation cannot be converted to;
             `UnresolvedAnnotationError`: it cannot be found.
     """
 
-    __slots__ = ("_makers", "is_context_only", "values", "whole_type")
+    __slots__ = ("_makers", "is_context_only", "unnamed", "values", "whole_type")
 
     def __init__(self, activity: str, function: Callable[..., Any]) -> None:
         parameters = list(inspect.signature(function).parameters.values())
         self.values: list[ValueParameter] = []
         self.whole_type: Any = None
+        self.unnamed: str | None = None
         self._makers: dict[str, Callable[[Context], Any]] = {}
         for parameter in parameters:
             if _takes_context(parameter, parameters):
@@ -87,13 +90,27 @@ class Binding:
             and parameters[0].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         )
 
-    def bind(self, context: Context) -> dict[str, Any]:
+    def bind_for(self, attempt: Attempt) -> dict[str, Any]:
+        """Return the arguments for an attempt; see `bind`.
+
+        Raises:
+            InvalidArgumentsError: the arguments that the task gives are no object.
+        """
+        return self.bind(given_context(attempt), given_names(attempt))
+
+    def bind(self, context: Context, given: Collection[str] = ()) -> dict[str, Any]:
         """Return the arguments by name; parameters that are left to their default are not there.
+
+        Args:
+            context: what the activity gets, with the arguments that the task gives over it.
+            given: the names of those arguments.
 
         Raises:
             MissingParameterError: a value is not in the context, and there is no default.
             InvalidParameterError: a value has another type than the parameter.
         """
+        if self.unnamed is not None and self.unnamed in given:
+            return {self.unnamed: context[self.unnamed]}
         arguments = {}
         for name, make in self._makers.items():
             value = make(context)
@@ -105,6 +122,8 @@ class Binding:
         self, activity: str, function: Callable[..., Any], parameter: inspect.Parameter
     ) -> None:
         kind = _context_type(activity, function, parameter)
+        if parameter.name != "context":
+            self.unnamed = parameter.name
         if kind is Context:
             self._makers[parameter.name] = _as_it_is
         elif kind is dict:
@@ -143,6 +162,12 @@ def given_context(attempt: Attempt) -> Context:
     encoded = {key: msgspec.Raw(encode_value(value)) for key, value in arguments.items()}
     # A context of its own: what is only this task's must not be in the log that others share.
     return Context.of({**attempt.context.raw(), **encoded})
+
+
+def given_names(attempt: Attempt) -> Collection[str]:
+    """Return the names of the arguments that a task gives, which `given_context` has looked at."""
+    given: Mapping[str, Any] = {} if attempt.arguments is msgspec.UNSET else attempt.arguments
+    return given.keys()
 
 
 def resolve(activity: str, function: Callable[..., Any], name: str, annotation: Any) -> Any:

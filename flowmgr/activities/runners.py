@@ -15,10 +15,9 @@ import sniffio
 from anyio.lowlevel import checkpoint_if_cancelled
 from msgspec import UNSET
 
-from actors.context import Context
 from actors.ports import ActivityRunner, Attempt
 from actors.values import encode_value
-from flowmgr.activities.binding import Binding, given_context
+from flowmgr.activities.binding import Binding, given_context, given_names
 from flowmgr.activities.declaration import Activity
 from flowmgr.activities.processes import ProcessPool
 from flowmgr.activities.wire import Request
@@ -65,30 +64,7 @@ def runner_for(activity: Activity[..., Any], resources: RunnerResources) -> Acti
         return ProcessRunner(activity, resources.processes)
     if activity.isolation == "thread":
         return ThreadRunner(activity, resources.threads)
-    if activity.binding.is_context_only:
-        return ContextTaskRunner(activity.function)
     return TaskRunner(activity.function, activity.binding)
-
-
-class ContextTaskRunner:
-    """Runs an async function that takes the context and nothing else in the host task."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[[Context], Coroutine[Any, Any, Any]]) -> None:
-        self._function = function
-
-    async def run(self, attempt: Attempt) -> bytes:
-        """Await the function; cancelling it cancels the function at its next checkpoint."""
-        is_given_more = attempt.arguments is not UNSET
-        context = given_context(attempt) if is_given_more else attempt.context
-        library = LIBRARY.get()
-        try:
-            result = await self._function(context)
-        finally:
-            if LIBRARY.get() is not library:
-                LIBRARY.set(library)
-        return encode_value(result)
 
 
 class TaskRunner:
@@ -102,10 +78,13 @@ class TaskRunner:
 
     async def run(self, attempt: Attempt) -> bytes:
         """Await the function; cancelling it cancels the function at its next checkpoint."""
-        arguments = self._binding.bind(given_context(attempt))
+        if self._binding.is_context_only and attempt.arguments is UNSET:
+            call = self._function(attempt.context)
+        else:
+            call = self._function(**self._binding.bind_for(attempt))
         library = LIBRARY.get()
         try:
-            result = await self._function(**arguments)
+            result = await call
         finally:
             if LIBRARY.get() is not library:
                 LIBRARY.set(library)
@@ -145,7 +124,7 @@ class ThreadRunner:
     def _call(self, attempt: Attempt) -> tuple[bytes, BaseException | None]:
         """Call the function; never raises, for the thread and the event loop go on."""
         try:
-            result = self._function(**self._binding.bind(given_context(attempt)))
+            result = self._function(**self._binding.bind_for(attempt))
             if inspect.iscoroutine(result):
                 result.close()
                 msg = (
@@ -181,7 +160,8 @@ class ProcessRunner:
         through.
         """
         context = msgspec.Raw(given_context(attempt).to_json())
-        request = Request(self._name, self._module, self._qualname, context)
+        given = list(given_names(attempt))
+        request = Request(self._name, self._module, self._qualname, context, given)
         return await self._pool.run(request, attempt)
 
 

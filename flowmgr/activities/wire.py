@@ -31,7 +31,9 @@ class Request(msgspec.Struct, frozen=True):
         activity: the activity's name.
         module: the module that its function is in.
         qualname: the function's qualified name there.
-        context: the values that the execution has so far, a JSON object.
+        context: the values that the execution has so far, a JSON object, with the arguments that
+            the task gives over them.
+        given: the names of those arguments.
         number: which request of this child it is; the answer repeats it.
     """
 
@@ -39,6 +41,7 @@ class Request(msgspec.Struct, frozen=True):
     module: str
     qualname: str
     context: msgspec.Raw
+    given: list[str] = []
     number: int = 0
 
 

@@ -120,7 +120,7 @@ class Worker:
 
     def _call(self, request: Request) -> bytes:
         found = _find(request.module, request.qualname, request.activity)
-        arguments = found.binding.bind(Context.from_json(request.context))
+        arguments = found.binding.bind(Context.from_json(request.context), request.given)
         call = functools.partial(found.function, **arguments)
         if found.is_async:
             self._termination.note_on_arrival()  # raising in an event loop could break it

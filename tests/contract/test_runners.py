@@ -154,6 +154,24 @@ async def test_typed_parameters_are_taken_from_the_arguments_first(declared):
     assert found == {"id": 7, "amount": 4.0}
 
 
+@pytest.mark.parametrize(
+    "declared", [samples.say, samples.say_in_thread, samples.say_in_process], ids=lambda it: it.name
+)
+async def test_an_only_parameter_gets_the_argument_of_its_name_and_without_one_the_context(
+    declared,
+):
+    async with open_resources() as resources:
+        for arguments, found in [
+            ({"word": "yes"}, "yes"),
+            ({"other": 2}, {"word": "no", "other": 2}),
+            ({}, {"word": "no"}),
+        ]:
+            asked = attempt(word="no")
+            asked.arguments = arguments
+            assert json.loads(await runner_for(declared, resources).run(asked)) == found
+        assert await run(declared, resources, word="no") == {"word": "no"}
+
+
 @pytest.mark.parametrize("declared", [samples.echo, samples.echo_in_thread, samples.charge])
 async def test_arguments_that_are_no_object_are_a_failure(declared):
     asked = attempt(a=1)

@@ -75,6 +75,16 @@ def echo_in_thread(context: dict[str, Any]) -> Any:
 
 
 @activity
+async def say(word):
+    return word if isinstance(word, str) else dict(word)
+
+
+@activity
+def say_in_thread(word):
+    return word if isinstance(word, str) else dict(word)
+
+
+@activity
 def loop_until_cancelled(started: str, ended: str) -> None:
     try:
         tell(started)
@@ -130,6 +140,11 @@ def echo_in_process(context):
 async def echo_async_in_process(context):
     await anyio.lowlevel.checkpoint()
     return dict(context)
+
+
+@activity(isolation="process")
+def say_in_process(word):
+    return word if isinstance(word, str) else dict(word)
 
 
 @activity(isolation="process")

@@ -15,7 +15,6 @@ from flowmgr import builtins
 from flowmgr.activities.catalogue import ActivityCatalogue
 from flowmgr.activities.declaration import Activity, activity
 from flowmgr.activities.runners import (
-    ContextTaskRunner,
     ProcessRunner,
     RunnerResources,
     TaskRunner,
@@ -248,7 +247,7 @@ def test_schemas_never_raise():
 @pytest.mark.parametrize(
     ("declared", "kind"),
     [
-        (samples.echo, ContextTaskRunner),
+        (samples.echo, TaskRunner),
         (samples.charge, TaskRunner),
         (samples.echo_in_thread, ThreadRunner),
         (samples.echo_in_process, ProcessRunner),
