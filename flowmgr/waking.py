@@ -53,9 +53,6 @@ class Waker:
         parked = [each for each in execution_ids if not recovery.is_taken(each)]
         taken = [each for each in execution_ids if recovery.is_taken(each)]
         suspects = [each for each in parked if each in recovery.suspects]
-        if suspects:
-            self._due_suspects.update(dict.fromkeys(suspects))
-            self._suspect_came.set()
         if len(parked) > len(suspects):
             ordinary = [each for each in parked if each not in recovery.suspects]
             await recovery.take_up(ordinary, only_parked=True)
@@ -63,6 +60,9 @@ class Waker:
         for execution_id in taken:
             await recovery.loaded(execution_id)
         self._tell(taken)
+        if suspects:  # after the others: one that ends the engine has not kept them asleep
+            self._due_suspects.update(dict.fromkeys(suspects))
+            self._suspect_came.set()
 
     async def _wake_alone(self, execution_id: str) -> None:
         recovery = self._recovery
