@@ -40,7 +40,7 @@ LOOK_SECONDS = 0.005
 
 STOP_SECONDS = 10.0
 
-SIGNS = ("Traceback", "bug in flowmgr", "damaged", "made again", "abandoned")
+SIGNS = ("Traceback", "bug in flowmgr", "damaged", "made again", "abandoned", "imported late")
 """What the log never says, however a server ends."""
 
 ANSWERS = 30

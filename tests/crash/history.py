@@ -201,7 +201,8 @@ class History:
         self.error_task = None
 
     def _quarantined(self, event: Event) -> None:
-        self._check(self.status == "running" and self._running is None, event)
+        self._check(self.status == "running", event)
+        self._check(self._running is None or self._running[0] == ASK, event)  # which has no code
         self._check(event["recoveries"] >= 4, event)
         self.status = "quarantined"
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from litestar import Litestar
 
 from actors.task import TaskActor
 from flowmgr.journal.sqlite import position, writer
@@ -35,11 +36,19 @@ from web.cli import main as run_command_line
 IMPORTED_LATE = (
     "anyio._backends._asyncio",
     "anyio._backends._trio",
+    "flowmgr.journal.sqlite.library",
     "httptools",
+    "uvicorn.lifespan.on",
     "uvicorn.protocols.http.httptools_impl",
     "uvloop",
+    "web.commands.serve",
+    "web.servers.trio_guest",
+    "web.servers.uvicorn_server",
 )
 """What servers import only when they need it; they are to have it when they are forked."""
+
+MOST_LATE = 20
+"""Modules that a server may import all the same. All that it needs take six times its start."""
 
 PR_SET_PDEATHSIG = 1
 
@@ -178,7 +187,7 @@ class Fork:
 
 def _become(order: Order, stdout: int, log: int) -> None:
     """Be the server, in the process that was forked; never returns."""
-    code = 70
+    code, imported = 70, set(sys.modules)
     try:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for mine, number in ((nothing, 0), (stdout, 1), (log, 2)):
@@ -191,6 +200,9 @@ def _become(order: Order, stdout: int, log: int) -> None:
         sys.excepthook(*sys.exc_info())
     finally:
         with contextlib.suppress(Exception):
+            late = sys.modules.keys() - imported
+            if len(late) > MOST_LATE:
+                print("imported late:", *sorted(late), file=sys.stderr)
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
@@ -200,6 +212,7 @@ def main() -> None:
     """Do what is asked for, a line after the other, until there is no more."""
     for module in IMPORTED_LATE:
         importlib.import_module(module)
+    Litestar()  # imports the plugins that it finds
     gc.collect()
     gc.freeze()
     fork: Fork | None = None
