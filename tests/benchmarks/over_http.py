@@ -98,7 +98,7 @@ def measure(scale: Scale) -> list[Figure]:
 
 def _server(which: str, backend: str) -> ServerProcess:
     options = msgspec.json.encode(OPTIONS[backend]).decode()
-    return ServerProcess(["tests.benchmarks.servers", which, options])
+    return ServerProcess(["tests.benchmarks.servers", which, options], is_fresh=True)
 
 
 def _load(server: ServerProcess, requests: int) -> Load:

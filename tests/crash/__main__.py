@@ -25,7 +25,6 @@ from tests.crash.campaign import Campaign
 from tests.crash.lives import Life, by_chance, to_point
 from tests.crash.mutants import MUTANTS
 from tests.crash.points import FIRST, POINTS
-from tests.crash.processes import Servers
 from tests.crash.report import Report
 from tests.crash.server import Order
 
@@ -77,9 +76,7 @@ def run(chunk: Chunk) -> tuple[Chunk, Report, Path]:
     """Run a chunk in a directory of its own."""
     directory = Path(tempfile.mkdtemp(prefix=f"crash-{chunk.number}-"))
     order = Order(str(directory), chunk.backend, mutant=chunk.mutant, seed=chunk.seed)
-    with Servers() as servers:
-        campaign = Campaign(servers, order)
-        return chunk, campaign.run(chunk.lives()), directory
+    return chunk, Campaign(order).run(chunk.lives()), directory
 
 
 class Totals:

@@ -19,7 +19,7 @@ from tests.crash.ledger import Ledger
 from tests.crash.lives import LIFE, POINT_SECONDS, Life
 from tests.crash.load import Load
 from tests.crash.points import FIRST
-from tests.crash.processes import KILLED, Server, Servers
+from tests.crash.processes import KILLED, Server
 from tests.crash.report import Report
 from tests.crash.rows import Database
 from tests.crash.server import Order
@@ -55,7 +55,6 @@ class Campaign:
     """Runs servers on the database in a directory.
 
     Args:
-        servers: what starts them.
         order: how they are started, but for the points at which they kill themselves.
         flows: the only ones that clients start; any if there are none.
         patience: seconds in which every execution has to end after the last restart.
@@ -68,7 +67,6 @@ class Campaign:
 
     def __init__(
         self,
-        servers: Servers,
         order: Order,
         *,
         flows: Sequence[str] = (),
@@ -76,7 +74,6 @@ class Campaign:
     ) -> None:
         self.report = Report()
         self.ledger = Ledger()
-        self._servers = servers
         self._directory = Path(order.directory)
         self._order = order
         self._patience = patience
@@ -118,7 +115,7 @@ class Campaign:
         order = self._order
         if life is not None and life.point is not None:
             order = msgspec.structs.replace(order, point=life.point, hit=life.hit)
-        return self._servers.start(order)
+        return Server(order)
 
     def _register(self) -> None:
         """Start once, register the flows, and kill."""

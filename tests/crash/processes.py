@@ -2,89 +2,53 @@
 
 from __future__ import annotations
 
-import json
-import os
+import re
 import signal
 import subprocess
-import sys
-from types import TracebackType
-from typing import Any, Self
+from pathlib import Path
 
 import msgspec
 
 from tests.crash.server import Order
-from tests.support.server_process import ROOT
+from tests.support.forking import forks
 
 KILLED = -signal.SIGKILL
-
-
-class Servers:
-    """Starts one server after the other. Leaving the context kills the last one, if it runs.
-
-    Not for use by several threads.
-    """
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.server"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-    def start(self, order: Order) -> Server:
-        """Start a server; the one before must have ended."""
-        return Server(self, self.ask("start", msgspec.to_builtins(order)))
-
-    def ask(self, what: str, argument: Any = None) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({what: argument}) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
 class Server:
-    """A server that was started.
+    """A server that was started, and writes its log to a file in its directory.
 
     Attributes:
         pid: its process, which nobody else has while its end was not waited for.
     """
 
-    def __init__(self, servers: Servers, pid: int) -> None:
-        self._servers = servers
-        self.pid = pid
+    def __init__(self, order: Order) -> None:
+        text = msgspec.json.encode(order).decode()
+        with (Path(order.directory) / "log").open("ab") as log:
+            self._process = forks().start(["tests.crash.server", text], stderr=log.fileno())
+        self.pid = self._process.pid
 
     def port(self) -> int | None:
         """Wait until it listens; None if it ends before."""
-        port: int | None = self._servers.ask("port")
-        return port
+        for line in self._process.stdout:
+            if found := PORT.search(line):
+                return int(found[1])
+        return None
 
     def status(self, timeout: float | None = None) -> int | None:
         """Wait for its end, and return its exit code; None if it takes longer."""
-        status: int | None = self._servers.ask("status", timeout)
+        try:
+            status = self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        self._process.stdout.close()
         return status
 
     def kill(self) -> None:
         """Kill it; whether it has ended before tells its status."""
-        os.kill(self.pid, signal.SIGKILL)
+        self._process.kill()
 
     def terminate(self) -> None:
         """Ask it to stop."""
-        os.kill(self.pid, signal.SIGTERM)
+        self._process.send_signal(signal.SIGTERM)

@@ -1,30 +1,17 @@
-"""The server under test: forked for each start from a process that has imported everything.
+"""The server under test: `flowmgr serve` with a socket and a database of its own.
 
-Usage: python -m tests.crash.server
+Usage: python -m tests.crash.server ORDER
 
-It reads one JSON object a line from its standard input, and answers each with one on its standard
-output. What is forked is `flowmgr serve`, with a socket and a database of its own, on which a crash
-point and a deliberate bug may be installed before it begins.
+The order is JSON, and says on which crash point and with which deliberate bug it is to begin. Tests
+fork it from a process that has imported everything: see `tests.support.forking`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
-import importlib
-import json
-import os
-import select
-import signal
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from litestar import Litestar
 
 from actors.task import TaskActor
 from flowmgr.journal.sqlite import position, writer
@@ -33,24 +20,8 @@ from tests.crash.mutants import MUTANTS
 from tests.crash.points import POINTS, Crash, replace
 from web.cli import main as run_command_line
 
-IMPORTED_LATE = (
-    "anyio._backends._asyncio",
-    "anyio._backends._trio",
-    "flowmgr.journal.sqlite.library",
-    "httptools",
-    "uvicorn.lifespan.on",
-    "uvicorn.protocols.http.httptools_impl",
-    "uvloop",
-    "web.commands.serve",
-    "web.servers.trio_guest",
-    "web.servers.uvicorn_server",
-)
-"""What servers import only when they need it; they are to have it when they are forked."""
-
 MOST_LATE = 20
 """Modules that a server may import all the same. All that it needs take six times its start."""
-
-PR_SET_PDEATHSIG = 1
 
 POSITION_SECONDS = 0.02
 """Between two writes of the position file; a second, where nobody is in a hurry."""
@@ -83,8 +54,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 def serve(order: Order) -> None:
-    """Run the server; the whole life of a forked process."""
-    _end_with_parent()
+    """Run the server, until it ends by itself or is told to."""
     directory = Path(order.directory)
     effects.write_to(directory / "effects")
     _name_attempts()
@@ -94,23 +64,23 @@ def serve(order: Order) -> None:
         MUTANTS[order.mutant].install()
     if order.point is not None:
         POINTS[order.point].install(Crash(order.point, order.hit, directory / "marks", order.seed))
-    run_command_line(
-        [
-            "serve",
-            f"--port={order.port}",
-            f"--backend={order.backend}",
-            f"--journal=sqlite:{directory / 'flowmgr.db'}",
-            f"--durability={order.durability}",
-            f"--activities={activities.__name__}",
-            "--grace=2",
-        ]
-    )
-
-
-def _end_with_parent() -> None:
-    """Have this process killed when its parent ends, so that a test that is killed leaves none."""
-    with contextlib.suppress(AttributeError, OSError):  # Linux alone has it
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    imported = set(sys.modules)
+    try:
+        run_command_line(
+            [
+                "serve",
+                f"--port={order.port}",
+                f"--backend={order.backend}",
+                f"--journal=sqlite:{directory / 'flowmgr.db'}",
+                f"--durability={order.durability}",
+                f"--activities={activities.__name__}",
+                "--grace=2",
+            ]
+        )
+    finally:
+        late = sys.modules.keys() - imported
+        if len(late) > MOST_LATE:
+            print("imported late:", *sorted(late), file=sys.stderr)
 
 
 def _name_attempts() -> None:
@@ -134,106 +104,5 @@ def _name_attempts() -> None:
     replace(TaskActor, "run", named)
 
 
-class Fork:
-    """One server, as its parent sees it.
-
-    Attributes:
-        pid: its process.
-    """
-
-    def __init__(self, order: Order) -> None:
-        self._stdout, theirs = os.pipe()
-        log = os.open(Path(order.directory) / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        self.pid = os.fork()
-        if not self.pid:
-            _become(order, theirs, log)
-        os.close(theirs)
-        os.close(log)
-        self._text = b""
-        self._status: int | None = None
-
-    def port(self) -> int | None:
-        """Wait until it listens, and return where; None if it ends before."""
-        while b"\n" not in self._text:
-            if not self._read(None):
-                return None
-        return int(self._text.partition(b"http://127.0.0.1:")[2].split()[0])
-
-    def status(self, timeout: float | None) -> int | None:
-        """Wait until it has ended, and return its exit code; None if it takes longer."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self._status is None:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left < 0:
-                return None
-            if self._read(left) == b"":
-                self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-                os.close(self._stdout)
-        return self._status
-
-    def kill(self) -> None:
-        if self._status is None:
-            os.kill(self.pid, signal.SIGKILL)
-            self.status(None)
-
-    def _read(self, timeout: float | None) -> bytes | None:
-        """Read what it says; nothing when it has ended, None if it says nothing meanwhile."""
-        if not select.select([self._stdout], [], [], timeout)[0]:
-            return None
-        text = os.read(self._stdout, 65536)
-        self._text += text
-        return text
-
-
-def _become(order: Order, stdout: int, log: int) -> None:
-    """Be the server, in the process that was forked; never returns."""
-    code, imported = 70, set(sys.modules)
-    try:
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for mine, number in ((nothing, 0), (stdout, 1), (log, 2)):
-            os.dup2(mine, number)
-        os.closerange(3, 64)
-        serve(order)
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else code
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        with contextlib.suppress(Exception):
-            late = sys.modules.keys() - imported
-            if len(late) > MOST_LATE:
-                print("imported late:", *sorted(late), file=sys.stderr)
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-def main() -> None:
-    """Do what is asked for, a line after the other, until there is no more."""
-    for module in IMPORTED_LATE:
-        importlib.import_module(module)
-    Litestar()  # imports the plugins that it finds
-    gc.collect()
-    gc.freeze()
-    fork: Fork | None = None
-
-    def start(order: dict[str, Any]) -> Any:
-        nonlocal fork
-        fork = Fork(msgspec.convert(order, Order))
-        return fork.pid
-
-    answers: dict[str, Callable[[Any], Any]] = {
-        "start": start,
-        "port": lambda _: None if fork is None else fork.port(),
-        "status": lambda timeout: None if fork is None else fork.status(timeout),
-    }
-    for line in sys.stdin:
-        [(what, argument)] = json.loads(line).items()
-        sys.stdout.write(json.dumps(answers[what](argument)) + "\n")
-        sys.stdout.flush()
-    if fork is not None:
-        fork.kill()
-
-
 if __name__ == "__main__":
-    main()
+    serve(msgspec.json.decode(sys.argv[1], type=Order))

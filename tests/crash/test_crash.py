@@ -10,7 +10,6 @@ import pytest
 from tests.crash.campaign import Campaign
 from tests.crash.lives import by_chance, to_point, under_load
 from tests.crash.points import GROUPS
-from tests.crash.processes import Servers
 from tests.crash.report import Report
 from tests.crash.server import Order
 
@@ -31,10 +30,10 @@ def assert_kept(report: Report, directory: Path) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_server_killed_at_any_moment_keeps_its_promises(
-    servers: Servers, tmp_path: Path, backend: str, seed: int
+    tmp_path: Path, backend: str, seed: int
 ) -> None:
     chance = random.Random(seed)
-    campaign = Campaign(servers, Order(str(tmp_path), backend, seed=seed))
+    campaign = Campaign(Order(str(tmp_path), backend, seed=seed))
     report = campaign.run([by_chance(chance) for _ in range(KILLS)])
     assert_kept(report, tmp_path)
     assert report.counts["healed"]
@@ -44,11 +43,11 @@ def test_a_server_killed_at_any_moment_keeps_its_promises(
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_server_killed_at_a_named_point_keeps_its_promises(
-    servers: Servers, tmp_path: Path, backend: str, group: str
+    tmp_path: Path, backend: str, group: str
 ) -> None:
     chance = random.Random(f"{backend} {group}")
     order = Order(str(tmp_path), backend, seed=chance.randrange(10**6))
-    campaign = Campaign(servers, order)
+    campaign = Campaign(order)
     points = list(GROUPS[group])
     report = campaign.run(
         [life for point in points for life in (under_load(chance), to_point(point, chance))]
@@ -58,10 +57,8 @@ def test_a_server_killed_at_a_named_point_keeps_its_promises(
     assert set(points) <= report.kills.keys()
 
 
-def test_a_killed_server_keeps_its_promises_with_relaxed_durability_too(
-    servers: Servers, tmp_path: Path
-) -> None:
+def test_a_killed_server_keeps_its_promises_with_relaxed_durability_too(tmp_path: Path) -> None:
     chance = random.Random(1)
-    campaign = Campaign(servers, Order(str(tmp_path), "asyncio", durability="relaxed"))
+    campaign = Campaign(Order(str(tmp_path), "asyncio", durability="relaxed"))
     report = campaign.run([to_point("before commit", chance), *[by_chance(chance)] * 6])
     assert_kept(report, tmp_path)

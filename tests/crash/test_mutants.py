@@ -10,7 +10,6 @@ import pytest
 from tests.crash.campaign import Campaign
 from tests.crash.lives import to_point, under_load
 from tests.crash.mutants import MUTANTS
-from tests.crash.processes import Servers
 from tests.crash.server import Order
 
 PATIENCE = 1.5
@@ -18,10 +17,10 @@ PATIENCE = 1.5
 
 
 @pytest.mark.parametrize("name", [name for name in MUTANTS if "poison" not in MUTANTS[name].rules])
-def test_the_checker_finds_that(servers: Servers, tmp_path: Path, name: str) -> None:
+def test_the_checker_finds_that(tmp_path: Path, name: str) -> None:
     mutant, chance = MUTANTS[name], random.Random(name)
     order = Order(str(tmp_path), "asyncio", mutant=name, seed=1)
-    campaign = Campaign(servers, order, flows=mutant.flows, patience=PATIENCE)
+    campaign = Campaign(order, flows=mutant.flows, patience=PATIENCE)
     lives = [under_load(chance)] * 3
     if mutant.point is not None:
         lives = [life for life in lives for life in (life, to_point(mutant.point, chance))]

@@ -11,7 +11,7 @@ import pytest
 from tests.crash.campaign import Campaign, RefusedError
 from tests.crash.client import LostError
 from tests.crash.flows import HOLD, POISON_ONCE
-from tests.crash.processes import KILLED, Server, Servers
+from tests.crash.processes import KILLED, Server
 from tests.crash.server import Order
 from tests.crash.test_crash import BACKENDS, assert_kept
 
@@ -80,10 +80,8 @@ class Poisoned(Campaign):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_poison_is_quarantined_and_the_others_complete(
-    servers: Servers, tmp_path: Path, backend: str
-) -> None:
-    campaign = Poisoned(servers, Order(str(tmp_path), backend))
+def test_a_poison_is_quarantined_and_the_others_complete(tmp_path: Path, backend: str) -> None:
+    campaign = Poisoned(Order(str(tmp_path), backend))
     campaign.begin(tmp_path / "antidote")
     server = campaign.survive(2 * KILLS)
     assert server is not None
@@ -98,9 +96,9 @@ def test_a_poison_is_quarantined_and_the_others_complete(
 
 
 def test_without_a_count_that_is_recorded_before_the_poison_would_kill_for_ever(
-    servers: Servers, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     order = Order(str(tmp_path), "asyncio", mutant="recoveries are not counted")
-    campaign = Poisoned(servers, order)
+    campaign = Poisoned(order)
     campaign.begin(tmp_path / "antidote")
     assert campaign.survive(2 * KILLS) is None

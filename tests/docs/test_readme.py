@@ -49,7 +49,7 @@ def test_the_curl_commands_of_the_readme_do_what_it_says(backend: str, tmp_path:
     execute, start, wait, events, cancel = curl_commands()
     args = ["web", "serve", "--port", "0", "--flows", str(FLOW_FILE), "--backend", backend]
     args += ["--journal", f"sqlite:{tmp_path}/flowmgr.db"]
-    with ServerProcess(args) as server:
+    with ServerProcess(args, is_fresh=True) as server:
         server.wait_until_ready()
         execute = [word.replace("http://127.0.0.1:8000", server.url) for word in execute]
         assert send(execute).json()["status"] == "completed"

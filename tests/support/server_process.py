@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.forking import ROOT, Fork, forks
+
 READY = re.compile(r"listens on http://(?P<host>\S+):(?P<port>\d+)")
 PATIENCE = 15.0
 """Seconds after which a condition that should come true is taken for one that never will."""
@@ -67,22 +67,23 @@ class Output:
 class ServerProcess:
     """``python -m <args>``. Leaving the context kills the process if it still runs.
 
+    Args:
+        args: the module, and its arguments.
+        env: environment variables that it has besides those of this process.
+        is_fresh: have it import everything itself, instead of being forked from a process that
+            has: that takes a second more.
+
     Attributes:
         pid: the process's id.
         stdout, stderr: what it wrote so far.
         host, port: where it listens; known after `wait_until_ready`.
     """
 
-    def __init__(self, args: Sequence[str], env: dict[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *args],
-            cwd=ROOT,
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(
+        self, args: Sequence[str], env: dict[str, str] | None = None, *, is_fresh: bool = False
+    ) -> None:
+        start = _started if is_fresh else forks().start
+        self._process: Fork | subprocess.Popen[str] = start(args, env)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.pid = self._process.pid
@@ -140,3 +141,15 @@ class ServerProcess:
         self._process.wait()
         self.stdout.close()
         self.stderr.close()
+
+
+def _started(args: Sequence[str], env: dict[str, str] | None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", *args],
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from web.cli import COMMANDS
+
 ENGINE = {"flowmgr.engine", "actors.execution"}
 HEAVY = ENGINE | {"trio", "litestar", "uvicorn"}
 
@@ -29,6 +31,12 @@ def test_a_command_that_runs_no_engine_does_not_load_one(command):
     )
     assert f"web.commands.{command}" in loaded
     assert not loaded & (HEAVY - {"trio"})  # which the HTTP client loads
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_loads_what_it_needs(command):
+    """Other tests run it where something else may have loaded that already."""
+    assert f"web.commands.{command}" in loaded_by(f"import web.commands.{command}")
 
 
 def test_what_the_package_exports_is_there_and_nothing_else():
