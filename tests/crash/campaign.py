@@ -81,6 +81,7 @@ class Campaign:
         self._load = Load(self._address, self.ledger, order.seed, flows)
         self.client = Client(self._address)
         self._marks = 0
+        self._server: Server | None = None
 
     def run(self, lives: Sequence[Life]) -> Report:
         """Run a server for each of *lives*, one until all has ended, and check what is left."""
@@ -103,6 +104,8 @@ class Campaign:
             self._address.close()
             self._load.stop()
             self.client.close()
+            if self._server is not None:
+                self._server.close()
         return self.report
 
     def _violated(self, rule: str, text: str) -> None:
@@ -115,7 +118,8 @@ class Campaign:
         order = self._order
         if life is not None and life.point is not None:
             order = msgspec.structs.replace(order, point=life.point, hit=life.hit)
-        return Server(order)
+        self._server = Server(order)
+        return self._server
 
     def _register(self) -> None:
         """Start once, register the flows, and kill."""

@@ -49,6 +49,11 @@ class Server:
         """Kill it; whether it has ended before tells its status."""
         self._process.kill()
 
+    def close(self) -> None:
+        """Kill it, if it runs, and wait for its end."""
+        self.kill()
+        self.status()
+
     def terminate(self) -> None:
         """Ask it to stop."""
         self._process.send_signal(signal.SIGTERM)
