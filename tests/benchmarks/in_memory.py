@@ -12,7 +12,7 @@ from tests.benchmarks.figures import Figure, Target, amount
 from tests.benchmarks.flows import chain, noop
 from tests.benchmarks.loops import LeanestLoop, OriginalLoop
 from tests.benchmarks.scale import Scale
-from tests.benchmarks.timing import Contender, best_of
+from tests.benchmarks.timing import Contender, in_turns
 
 CONTEXT = {"user_id": 7}
 
@@ -29,7 +29,7 @@ async def measure(backend: str, scale: Scale) -> list[Figure]:
     """Measure µs per step of `Engine.run`, one execution at a time and 100 at once.
 
     The ratio is the time of the original's loop divided by ours: 1 is as fast, 0.5 takes twice as
-    long. Best of the rounds, which the contenders take in turns.
+    long. It is the median of the rounds, which the contenders take in turns; times are the best.
     """
     figures = []
     async with open_engine(Settings(keep_ended=KEEP_ENDED), activities=[noop]) as engine:
@@ -61,17 +61,17 @@ async def _measure_flow(
         "original": run_original,
         "leanest": _repeating(lambda: leanest.run(CONTEXT), at_once),
     }
-    best = await best_of(contenders, scale)
-    step = {name: seconds / at_once / tasks * 1e6 for name, seconds in best.items()}
+    times = await in_turns(contenders, scale)
+    step = {name: times.best(name) / at_once / tasks * 1e6 for name in contenders}
     name = f"{tasks}-task flow, {'one' if at_once == 1 else at_once} at a time"
-    per_second = amount(at_once / best["ours"])
+    per_second = amount(at_once / times.best("ours"))
     return [
         Figure(
             backend,
             name,
             step["ours"],
             "µs/step",
-            step["original"] / step["ours"],
+            times.ratio("original", "ours"),
             "original's loop / ours",
             target,
             f"original {step['original']:.2f} µs/step; ours {per_second} executions/s",
@@ -81,7 +81,7 @@ async def _measure_flow(
             f"{name}: leanest loop",
             step["leanest"],
             "µs/step",
-            step["leanest"] / step["ours"],
+            times.ratio("leanest", "ours"),
             "leanest loop / ours",
         ),
     ]

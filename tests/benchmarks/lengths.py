@@ -6,7 +6,7 @@ from flowmgr import Settings, open_engine
 from tests.benchmarks.figures import Figure, Target
 from tests.benchmarks.flows import chain, noop
 from tests.benchmarks.scale import Scale
-from tests.benchmarks.timing import Contender, best_of
+from tests.benchmarks.timing import Contender, in_turns
 
 REFERENCE = 100
 """Tasks of the chain that the others are compared with."""
@@ -35,17 +35,16 @@ async def measure(backend: str, scale: Scale) -> list[Figure]:
 
         for length in scale.chains:
             await engine.register(chain(length))
-        best = await best_of({str(length): runs_of(length) for length in scale.chains}, scale)
-    steps = {length: best[str(length)] / length * 1e6 for length in scale.chains}
+        times = await in_turns({str(length): runs_of(length) for length in scale.chains}, scale)
     return [
         Figure(
             backend,
             f"chain of {length:,} tasks",
-            step,
+            times.best(str(length)) / length * 1e6,
             "µs/step",
-            step / steps[REFERENCE],
+            times.ratio(str(length), str(REFERENCE)) * REFERENCE / length,
             f"to the chain of {REFERENCE}",
             LIMIT if length > REFERENCE else None,
         )
-        for length, step in steps.items()
+        for length in scale.chains
     ]

@@ -11,7 +11,7 @@ from flowmgr import Engine, activity, open_engine
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.flows import chain
 from tests.benchmarks.scale import Scale
-from tests.benchmarks.timing import best_of
+from tests.benchmarks.timing import Times, in_turns
 
 CONCURRENCY = 100
 
@@ -31,7 +31,7 @@ async def measure(backend: str, scale: Scale) -> list[Figure]:
         await engine.register(_map(items))
         await engine.register(chain(10, "bench.turn"))
         await engine.register(_conditional(10))
-        times = await best_of(
+        times = await in_turns(
             {
                 "branches": lambda count: _run(engine, "parallel", {}, count),
                 "bare branches": lambda count: _bare(branches, branches, count),
@@ -48,9 +48,9 @@ async def measure(backend: str, scale: Scale) -> list[Figure]:
         Figure(
             backend,
             "a condition with `when`",
-            (times["when"] - times["without"]) / 10 * 1e6,
+            (times.best("when") - times.best("without")) / 10 * 1e6,
             "µs",
-            times["when"] / times["without"],
+            times.ratio("when", "without"),
             "flow with it / without",
             None,
             "a chain of 10 tasks",
@@ -58,14 +58,14 @@ async def measure(backend: str, scale: Scale) -> list[Figure]:
     ]
 
 
-def _figure(backend: str, name: str, times: dict[str, float], what: str, count: int) -> Figure:
-    ours, bare = times[what], times[f"bare {what}"]
+def _figure(backend: str, name: str, times: Times, what: str, count: int) -> Figure:
+    ours, bare = times.best(what), times.best(f"bare {what}")
     return Figure(
         backend,
         name,
         ours / count * 1e6,
         "µs each",
-        ours / bare,
+        times.ratio(what, f"bare {what}"),
         "ours / bare task group",
         None,
         f"bare {bare / count * 1e6:.1f} µs each; the whole {ours * 1e3:.0f} ms",

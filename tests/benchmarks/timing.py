@@ -1,4 +1,4 @@
-"""Taking time: contenders in turns, each by the best of its rounds."""
+"""Taking time: contenders in turns, round by round."""
 
 from __future__ import annotations
 
@@ -13,21 +13,38 @@ Contender = Callable[[int], Awaitable[None]]
 """Does its work as often as it is told."""
 
 
-async def best_of(contenders: Mapping[str, Contender], scale: Scale) -> dict[str, float]:
-    """Return the CPU seconds of this process that each contender takes to do its work once.
+class Times:
+    """How long contenders took to do their work once, in each of the rounds: CPU seconds."""
 
-    They take turns, so that whatever else the machine does hits all of them, and the best round
-    counts: a disturbance only ever adds to a time. In memory nothing waits, so CPU time is what
-    wall time would be on an idle machine. The garbage collector is on, as in real life, and each
-    round begins with nothing left for it to collect from the round before.
+    def __init__(self, rounds: Mapping[str, Sequence[float]]) -> None:
+        self._rounds = rounds
+
+    def best(self, name: str) -> float:
+        """Return the time of a contender's best round: a disturbance only ever adds to a time."""
+        return min(self._rounds[name])
+
+    def ratio(self, one: str, other: str) -> float:
+        """Return how many times as long as *other* a contender took: the median of the rounds.
+
+        The two are compared within each round, because the machine may be faster in the next.
+        """
+        pairs = zip(self._rounds[one], self._rounds[other], strict=True)
+        return statistics.median(mine / theirs for mine, theirs in pairs)
+
+
+async def in_turns(contenders: Mapping[str, Contender], scale: Scale) -> Times:
+    """Measure the CPU seconds of this process that each contender takes to do its work once.
+
+    They take turns, so that whatever else the machine does hits all of them. In memory nothing
+    waits, so CPU time is what wall time would be on an idle machine. The garbage collector is on,
+    as in real life, and each round begins with nothing left for it to collect from the one before.
     """
     counts = {name: await _calibrate(work, scale) for name, work in contenders.items()}
-    best = dict.fromkeys(contenders, float("inf"))
+    rounds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(scale.rounds):
         for name, work in contenders.items():
-            seconds = await _timed(work, counts[name])
-            best[name] = min(best[name], seconds / counts[name])
-    return best
+            rounds[name].append(await _timed(work, counts[name]) / counts[name])
+    return Times(rounds)
 
 
 async def _calibrate(work: Contender, scale: Scale) -> int:
@@ -49,6 +66,3 @@ def percentile(values: Sequence[float], percent: int) -> float:
     """Return the value that *percent* of *values* do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
-
-
-median = statistics.median
