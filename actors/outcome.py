@@ -91,7 +91,7 @@ class ActivityError(Exception):
 
     Raises:
         ValueRefusedError: *data* is not JSON.
-        TypeError: *type* or *message* is not text.
+        TypeError: *type* or *message* is not text, or *retryable* neither True nor False.
     """
 
     def __init__(
@@ -114,6 +114,11 @@ class ActivityError(Exception):
         if not type or not all(isinstance(text, str) for text in given):
             msg = f"ActivityError takes a type and a message, both text: {type!r}, {message!r}"
             raise TypeError(msg)
+        if not isinstance(retryable, bool):  # a record with anything else could not be read again
+            msg = (
+                f"ActivityError takes True or False as retryable: {retryable!r} ({type}: {message})"
+            )
+            raise TypeError(msg)
         super().__init__(f"{type}: {message}")
         try:
             encoded = encode_value(data)
@@ -128,9 +133,11 @@ def describe_error(error: BaseException) -> ErrorInfo:
 
     An exception group is described by its first leaves, as "2 errors: ValueError: x; KeyError: y".
     """
-    if isinstance(error, (ReportedError, ActivityError)):
-        return error.info
     try:
+        if isinstance(error, (ReportedError, ActivityError)):
+            info = getattr(error, "info", None)  # a subclass may not have called __init__
+            if isinstance(info, ErrorInfo):
+                return info
         if isinstance(error, BaseExceptionGroup):
             leaves = _leaves(error)
             listed = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves[:MAX_LISTED])

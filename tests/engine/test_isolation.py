@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 import sniffio
 
-from flowmgr import activity, open_engine
+from flowmgr import ActivityError, activity, open_engine
 from tests.support.flows import Gate, chain, until
 from tests.support.journals import LateJournal
 
@@ -46,6 +46,11 @@ class LeavingError(Exception):
         return sys.exit("leaving, while the error is described")
 
 
+class InitlessError(ActivityError):
+    def __init__(self, code):
+        self.code = code
+
+
 def recurse():
     return recurse()
 
@@ -55,6 +60,10 @@ def raiser(error):
         raise error
 
     return raise_it
+
+
+def decline():
+    raise ActivityError("Declined", "no money", retryable=None)
 
 
 def leave():
@@ -98,6 +107,16 @@ RAISING = {
         "(the error's own text could not be made)",
     ),
     "lone surrogate": (raiser(ValueError("\ud800")), "ValueError", "\\ud800"),
+    "activity error without its own init": (
+        raiser(InitlessError(51)),
+        "InitlessError",
+        "51",
+    ),
+    "activity error with no bool": (
+        decline,
+        "TypeError",
+        "ActivityError takes True or False as retryable: None (Declined: no money)",
+    ),
 }
 
 

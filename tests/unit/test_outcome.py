@@ -36,6 +36,12 @@ def test_a_type_and_a_message_are_text(kind, message):
         ActivityError(kind, message)
 
 
+@pytest.mark.parametrize("retryable", [None, 0, "no"])
+def test_whether_to_try_again_is_true_or_false(retryable):
+    with pytest.raises(TypeError, match="True or False as retryable"):
+        ActivityError("Busy", "later", retryable=retryable)
+
+
 def test_any_other_exception_is_described_by_its_class():
     assert describe_error(ValueError("x")).as_value() == {
         "type": "ValueError",
