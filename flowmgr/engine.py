@@ -47,7 +47,7 @@ from flowmgr.recovery import Recovery, RecoveryProgress
 from flowmgr.repeating import Repetition, repeated
 from flowmgr.retention import delete_outdated
 from flowmgr.settings import Settings
-from flowmgr.starts import StartRequest, check_input, check_key
+from flowmgr.starts import StartRequest, check_asker, check_input, check_key
 from flowmgr.subflows import KEY_SECONDS, Child
 from flowmgr.timers import Timers
 from flowmgr.waking import Waker
@@ -233,6 +233,7 @@ class Engine(Operations):
             InputError: there is no such task, or the new execution cannot begin there.
             Otherwise as `start`, and as all that change an execution.
         """
+        check_asker(by, reason)
         encoded = check_context(context, max_bytes=self.settings.max_context_bytes)
         events = await self._history(execution_id)
         plan = await self._plan_for(events, version)

@@ -26,7 +26,7 @@ from actors.outcome import NULL
 from flowmgr.errors import ExecutionEndedError, ExecutionNotFoundError, ExecutionStateError
 from flowmgr.executions import Execution, view
 from flowmgr.signals import checked_signal, encoded_as_json
-from flowmgr.starts import check_key
+from flowmgr.starts import check_asker, check_key
 from flowmgr.views import Views
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class Operations(Views):
     change is as durable as the journal when the call returns, and none is undone by cancelling the
     call. All that ask for a change raise, beside what their own text says:
 
+    * InputError: *by* or *reason* is not text that JSON can hold.
     * ExecutionNotFoundError: there is no execution with this id.
     * ExecutionDamagedError: its record in the journal is damaged.
     * ExecutionStateError: its status does not allow this; the message says which ones do.
@@ -65,6 +66,7 @@ class Operations(Views):
         Raises:
             ExecutionEndedError: it has completed or failed.
         """
+        check_asker(by, reason)
         if self._live.get(execution_id) is None:
             execution = await self.get(execution_id)
             if execution.status == "cancelled":
@@ -75,6 +77,7 @@ class Operations(Views):
         self, execution_id: str, *, by: str | None = None, reason: str | None = None
     ) -> Execution:
         """Start no further task of a running execution; what runs goes on to its end."""
+        check_asker(by, reason)
         return await self._ask(execution_id, partial(PauseExecution, by=by, reason=reason))
 
     async def resume(
@@ -84,6 +87,7 @@ class Operations(Views):
 
         One whose record is damaged stays there.
         """
+        check_asker(by, reason)
         return await self._ask(execution_id, partial(ResumeExecution, by=by, reason=reason))
 
     async def retry(
@@ -107,6 +111,7 @@ class Operations(Views):
         Raises:
             FlowNotFoundError: the flow has no such version.
         """
+        check_asker(by, reason)
         plan = await self._plan_for(await self._history(execution_id), version)
         request = partial(RetryExecution, by=by, reason=reason, plan=plan)
         return await self._ask(execution_id, request)
@@ -135,6 +140,7 @@ class Operations(Views):
         Raises:
             InputError: the result is not JSON.
         """
+        check_asker(by, reason)
         encoded = encoded_as_json(result, "result")
         request = partial(SkipTask, by=by, reason=reason, task=task, result=encoded)
         return await self._ask(execution_id, request)
@@ -168,6 +174,7 @@ class Operations(Views):
             ExecutionEndedError: it has ended.
         """
         check_key(key)
+        check_asker(by, reason)
         with self._live.asking(execution_id):
             supervisor = await self._supervisor(execution_id)
             if supervisor.state.has_ended:  # which is refused, or had a signal with this key

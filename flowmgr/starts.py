@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from actors.expressions import Schema
-from actors.values import decode_value
-from flowmgr.errors import ContextError, InputError, KeyReusedError, Problem
+from actors.values import ValueRefusedError, decode_value, encode_value
+from flowmgr.errors import MAX_SHOWN, ContextError, InputError, KeyReusedError, Problem
 
 MAX_KEY_LENGTH: Final = 255
 
@@ -74,6 +74,22 @@ def check_key(key: str | None) -> None:
     if not is_fine or len(key or "") > MAX_KEY_LENGTH:
         msg = f"An idempotency key has 1 to {MAX_KEY_LENGTH} printable ASCII characters"
         raise InputError(msg)
+
+
+def check_asker(by: str | None, reason: str | None) -> None:
+    """Refuse who asks for something, and why, unless each is None or text that can be recorded.
+
+    Raises:
+        InputError: it is not.
+    """
+    for name, given in (("by", by), ("reason", reason)):
+        try:
+            is_fine = given is None or encode_value(given).startswith(b'"')
+        except ValueRefusedError:
+            is_fine = False
+        if not is_fine:
+            msg = f"'{name}' has to be text that JSON can hold, or None, not {given!r:.{MAX_SHOWN}}"
+            raise InputError(msg)
 
 
 def check_input(flow_id: str, schema: Schema, context: bytes) -> None:

@@ -495,3 +495,29 @@ async def test_every_change_is_there_after_a_restart(reopened):
     async with reopened.open(gate.activity, last) as engine:
         assert await recorded(engine, started.execution_id) == before
     assert [type(each) for each in before][-3:] == [TaskFinished, TaskSkipped, ExecutionCompleted]
+
+
+# --- who asks, and why
+
+VERBS = {
+    "cancel": {},
+    "pause": {},
+    "resume": {},
+    "retry": {},
+    "skip": {},
+    "signal": {"name": "approval"},
+    "rerun": {},
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("told", [{"by": 5}, {"reason": "\ud800"}, {"reason": b"because"}])
+async def test_who_asks_and_why_are_refused_unless_they_can_be_recorded(verb, told, tmp_path):
+    gate = Gate()
+    settings = Settings(journal=f"sqlite:{tmp_path}/journal.db")
+    async with open_engine(settings, activities=[gate.activity]) as engine:
+        execution = await engine.start(chain("gate"))
+        with pytest.raises(InputError, match=f"'{next(iter(told))}' has to be text"):
+            await getattr(engine, verb)(execution.execution_id, **VERBS[verb], **told)
+        gate.opened.set()
+        assert (await engine.wait(execution.execution_id)).status == "completed"
