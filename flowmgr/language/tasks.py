@@ -9,7 +9,7 @@ from flowmgr.language.definition import TaskDefinition, TaskKind, define
 from flowmgr.language.fields import Fields
 from flowmgr.language.findings import Names, capitalised, kind_of, quote
 from flowmgr.language.task_fields import READERS, Place, ReadBody
-from flowmgr.language.texts import any_text, task_name
+from flowmgr.language.texts import any_text, identifier, task_name
 from flowmgr.language.vocabulary import (
     ANY_TASK_FIELDS,
     KIND_FIELDS,
@@ -94,6 +94,19 @@ def _check_wait(fields: Fields) -> None:
     _require_one_of(fields, "seconds", "until")
 
 
+def _check_signal(fields: Fields) -> None:
+    """Refuse the name of a task that waits for the signal of its name if no signal has such one."""
+    name = fields.data.get("name")
+    if fields.data.get("signal") is not None or not isinstance(name, str) or task_name(name):
+        return
+    if fault := identifier(name):
+        message = (
+            f"{capitalised(fields.subject)} waits for a signal of its name, which no signal has"
+        )
+        hint = f"Give it a 'signal': {fault.hint}"
+        fields.add("name", fault.code, message, hint)
+
+
 def _check_map(fields: Fields) -> None:
     _require_one_of(fields, "do", "flow")
     if fields.data.get("arguments") is not None and fields.data.get("flow") is None:
@@ -114,5 +127,6 @@ def _require_one_of(fields: Fields, one: str, other: str) -> None:
 
 _CHECKS: Final[dict[TaskKind, Callable[[Fields], None]]] = {
     "wait": _check_wait,
+    "signal": _check_signal,
     "map": _check_map,
 }

@@ -431,6 +431,15 @@ def test_a_url_that_is_none_is_told_without_showing_it():
     assert "secret" not in problem.message
 
 
+@pytest.mark.parametrize("name", ["a/b", "ask boss", "é"])
+def test_a_signal_of_the_tasks_name_can_be_sent(name):
+    task = {"name": name, "kind": "signal"}
+    (problem,) = problems_of(flow_of(task))
+    assert (problem.pointer, problem.code) == ("/tasks/0/name", "invalid_id")
+    assert problem.hint.startswith("Give it a 'signal'")
+    assert problems_of(flow_of(task | {"signal": "approval"})) == []
+
+
 @pytest.mark.parametrize(("kind", "path", "value", "code"), REFUSED.values(), ids=REFUSED)
 def test_a_task_is_refused_for(kind, path, value, code):
     found = problems_of(flow_of(changed(a_task(kind), path, value)))
