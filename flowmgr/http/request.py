@@ -178,6 +178,7 @@ def _read_url(text: str, base: httpx.URL | None = None) -> httpx.URL:
         raise _UrlError(f"has {len(text):,} characters; {MAX_URL:,} are allowed")
     try:
         url = base.join(text) if base else httpx.URL(text)
+        _ = url.host  # which is where a name that begins with "xn--" is read
     except (httpx.InvalidURL, ValueError) as error:
         raise _UrlError("is no URL that can be read") from error
     if url.scheme not in {"http", "https"}:

@@ -431,6 +431,12 @@ def test_a_url_that_is_none_is_told_without_showing_it():
     assert "secret" not in problem.message
 
 
+def test_a_url_whose_host_is_no_name_of_another_script_is_none():
+    (problem,) = problems_of(flow_of(changed(a_task("http"), "request/url", "http://xn--/")))
+    assert problem.pointer == "/tasks/0/request/url"
+    assert "is no URL that can be read" in problem.message
+
+
 @pytest.mark.parametrize("name", ["a/b", "ask boss", "é"])
 def test_a_signal_of_the_tasks_name_can_be_sent(name):
     task = {"name": name, "kind": "signal"}
