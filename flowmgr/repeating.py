@@ -81,7 +81,9 @@ def repeated(
     """
     first = events[0]
     assert isinstance(first, ExecutionStarted)
-    wanted = rerun.task or (first.start_task if first.rerun_of is None else plan.start_task)
+    wanted = rerun.task
+    if wanted is None:
+        wanted = first.start_task if first.rerun_of is None else plan.start_task
     way = find_way(plan, wanted)
     context, opened = as_it_was(events, way)
     _check(plan, opened)

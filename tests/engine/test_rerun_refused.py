@@ -35,6 +35,14 @@ REFUSED = {
         "has never been in '/fan/left'",
         "Rerun it from '/fan'",
     ),
+    "a task without a name": (
+        flow(task("b")),
+        set(),
+        "",
+        "unknown_task",
+        "There is no task ''",
+        None,
+    ),
     "an item that there never was": (
         flow(items(2, "x")),
         set(),
