@@ -36,7 +36,11 @@ class WaitingExecution(HostedExecution):
     def settle(self) -> None:
         """Have the execution parked, or woken, if all that goes on is waiting."""
         state = self.state
-        if state.has_ended or self._is_left_alone or self.is_host_closed or not state.seq:
+        if self._is_left_alone or self.is_host_closed or not state.seq:
+            return
+        if state.has_ended:
+            if not self._lane.is_closed:  # what was to have it go on could not be recorded
+                self._put_away()
             return
         if self._may_end_go_on():
             self._go_on_ending()

@@ -234,8 +234,9 @@ class LiveExecutions(SupervisorHooks):
         if supervisor is None:
             return
         if supervisor.state.has_ended:
-            self._forget(supervisor)
-            supervisor.stop()
+            if supervisor.is_idle:  # otherwise it is about to go on, though nobody waits for that
+                self._forget(supervisor)
+                supervisor.stop()
         elif is_to_be_parked:
             supervisor.send(WakeUp())
 
