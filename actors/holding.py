@@ -125,7 +125,7 @@ class ScopeHolder(RecordingActor):
         self.stop_host()
 
     def retire(self) -> None:
-        """Stop for good while idle; not a checkpoint.
+        """Stop for good, and record nothing about it; not a checkpoint.
 
         What is asked of it from now on is refused: nothing would run what that leads to.
         """
@@ -143,6 +143,10 @@ class ScopeHolder(RecordingActor):
     def never_began(self) -> None:
         """Stop: the start could not be recorded."""
         self.stop()
+
+    def was_lost(self) -> None:
+        """Stop for good: what runs would lead to what is not recorded."""
+        self.retire()
 
     def journal_failed(self, error: Exception) -> None:
         """Stop the engine: without a journal no promise can be kept.

@@ -15,7 +15,8 @@ Acknowledge = Callable[[Exception | None], None]
 """Called in the event loop's thread: with None when a batch is durable, or with why it is not.
 
 A `NotRecordedError` says that nothing has been recorded, and that the journal goes on; only a batch
-that asks for something is answered so. With any other error the journal is broken.
+that asks for something is answered so. A `LostError` says that this execution cannot go on, and the
+others do. With any other error the journal is broken.
 """
 
 
@@ -35,6 +36,10 @@ class KeyTakenError(NotRecordedError):
         super().__init__(f"execution {execution_id} was started with this key")
         self.execution_id = execution_id
         self.fingerprint = fingerprint
+
+
+class LostError(Exception):
+    """The journal has lost an execution, damaged or deleted: nothing more is recorded of it."""
 
 
 class StartKey(msgspec.Struct, frozen=True):

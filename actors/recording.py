@@ -18,7 +18,7 @@ from actors.messages import (
     StartExecution,
     SupervisorMessage,
 )
-from actors.ports import Batch, Journal, NotRecordedError, StartKey
+from actors.ports import Batch, Journal, LostError, NotRecordedError, StartKey
 from actors.state import ExecutionState
 
 Handlers = dict[type[Any], Callable[[Any, Any], None]]
@@ -88,6 +88,9 @@ class RecordingActor:
 
     def never_began(self) -> None:
         """The first batch could not be recorded."""
+
+    def was_lost(self) -> None:
+        """The journal has lost the execution: nothing of it can be recorded any more."""
 
     def journal_failed(self, error: Exception) -> None:
         """The journal is broken."""
@@ -219,7 +222,9 @@ class RecordingActor:
             if self._reply is not None:
                 reply, self._reply = self._reply, None
                 reply.give(_answer(error))
-            if error is not None and not isinstance(error, NotRecordedError):
+            if isinstance(error, LostError):
+                self.was_lost()
+            elif error is not None and not isinstance(error, NotRecordedError):
                 self.journal_failed(error)
         finally:
             self._is_handling = is_within
@@ -249,6 +254,6 @@ class RecordingActor:
 
 
 def _answer(error: Exception | None) -> bool | Exception:
-    if error is None or isinstance(error, NotRecordedError):
+    if error is None or isinstance(error, NotRecordedError | LostError):
         return error or True
     return NotRecordedError(str(error))

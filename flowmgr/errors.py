@@ -37,6 +37,8 @@ from typing import Protocol
 
 import msgspec
 
+from actors.ports import LostError
+
 MAX_SHOWN = 128
 """Characters of an id that an error repeats."""
 
@@ -146,7 +148,7 @@ class FlowNotFoundError(NotFoundError):
         self.version = version
 
 
-class ExecutionNotFoundError(NotFoundError):
+class ExecutionNotFoundError(NotFoundError, LostError):
     """No execution has this id."""
 
     def __init__(self, execution_id: str) -> None:
@@ -171,7 +173,7 @@ class ExecutionEndedError(ExecutionStateError):
     """The execution has ended, so this can no longer be done to it."""
 
 
-class ExecutionDamagedError(ConflictError):
+class ExecutionDamagedError(ConflictError, LostError):
     """What the journal has of an execution is not what was written: it is quarantined.
 
     Attributes:

@@ -10,7 +10,7 @@ import msgspec
 
 from actors.events import TERMINAL, Event
 from actors.ports import Acknowledge, Batch, KeyTakenError, StartKey
-from flowmgr.errors import FlowExistsError, InternalError
+from flowmgr.errors import ExecutionNotFoundError, FlowExistsError, InternalError
 from flowmgr.journal.store import (
     EVERYTHING,
     ExecutionQuery,
@@ -47,6 +47,9 @@ class MemoryJournal:
         execution_id, events = batch.execution_id, batch.events
         log = self._logs.get(execution_id)
         kept = 0 if log is None else len(log.events)
+        if log is None and batch.first_seq > 1:  # it was deleted
+            acknowledge(ExecutionNotFoundError(execution_id))
+            return
         if batch.first_seq != kept + 1:
             msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
             raise InternalError(msg)

@@ -25,7 +25,7 @@ from actors.events import (
     Transition,
 )
 from actors.outcome import ErrorInfo, Outcome
-from actors.ports import Batch, KeyTakenError, NotRecordedError, StartKey
+from actors.ports import Batch, KeyTakenError, LostError, NotRecordedError, StartKey
 from flowmgr.errors import FlowExistsError, FlowmgrError, InternalError
 from flowmgr.journal.memory import MemoryJournal
 from flowmgr.journal.sqlite import open_sqlite
@@ -191,6 +191,18 @@ async def test_the_first_batch_of_an_execution_begins_at_one(open_store):
         assert await ids(store) == []
         await start(store, "e")
         assert await ids(store) == ["e"]
+
+
+async def test_an_execution_that_was_deleted_is_lost(open_store):
+    async with open_store() as store:
+        await start(store, "e")
+        await complete(store, "e")
+        await store.delete_executions(["e"])
+        for is_request in (True, False):
+            with pytest.raises(LostError, match="'e' was not found"):
+                await append_batch(store, Batch("e", 5, (running(),), is_request))
+        assert await ids(store) == []
+        await start(store, "e")
 
 
 async def test_executions_have_logs_of_their_own(open_store):

@@ -10,7 +10,12 @@ from typing import Final
 import msgspec
 
 from actors.ports import Batch, KeyTakenError, NotRecordedError, StartKey
-from flowmgr.errors import ExecutionDamagedError, InternalError, JournalError
+from flowmgr.errors import (
+    ExecutionDamagedError,
+    ExecutionNotFoundError,
+    InternalError,
+    JournalError,
+)
 from flowmgr.journal.sqlite import repair
 from flowmgr.journal.sqlite.blame import NOBODY, Blamed, still_blamed
 from flowmgr.journal.sqlite.chain import Chain, link
@@ -166,6 +171,8 @@ class Recorder:
         return None
 
     def _start(self, batch: Batch, events: bytes) -> Exception | None:
+        if batch.first_seq > 1:  # it was deleted
+            return ExecutionNotFoundError(batch.execution_id)
         summary = summarise(None, batch.execution_id, batch.events)
         if batch.first_seq != 1 or summary is None:
             return _does_not_continue(batch, 1)
