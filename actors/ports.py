@@ -113,6 +113,7 @@ class Attempt(msgspec.Struct):
             way than at a checkpoint says so here before it lets the cancellation through.
         arguments: what the task is to be run with, a value of the runner's own; UNSET if the flow
             says nothing about it.
+        opening: what tells the scope that it is in from those that had its path before it.
     """
 
     execution_id: str
@@ -121,6 +122,7 @@ class Attempt(msgspec.Struct):
     grace: float
     stop_kind: StopKind = "stopped"
     arguments: Any = msgspec.UNSET
+    opening: str = ""
 
 
 class ActivityRunner(Protocol):

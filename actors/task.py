@@ -17,6 +17,7 @@ from actors.messages import (
     RunTask,
     WaitBegun,
 )
+from actors.openings import opening
 from actors.outcome import ErrorInfo, Outcome, describe_error
 from actors.plan import Signal
 from actors.ports import Attempt, Clock
@@ -50,6 +51,8 @@ class TaskActor(HostedActor[RunTask]):
         )
         started = monotonic()
         try:
+            if message.scope:
+                attempt.opening = opening(environment.supervisor.state, message.scope)
             if task.arguments is not None:
                 attempt.arguments = evaluated(message)
             assert runner is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, Protocol
 
 import anyio
@@ -10,8 +9,9 @@ import msgspec
 
 from actors.actor import is_being_cancelled
 from actors.events import TaskStarted
+from actors.openings import opening
 from actors.outcome import NULL, ErrorInfo, ReportedError
-from actors.paths import is_of_the_end, is_opened_by_a_task, split, task_path
+from actors.paths import task_path
 from actors.ports import Attempt
 from actors.state import ExecutionState
 from actors.values import encode_value
@@ -105,25 +105,10 @@ class Children(Protocol):
 def child_key(parent: ExecutionState, started: TaskStarted) -> str:
     """Return the key under which an attempt of a task has started its execution.
 
-    It is the same whenever this attempt asks, also after a recovery, and no other attempt has it. A
-    scope that is opened again counts its visits anew: so those of the tasks around it count as
-    well, and for what belongs to the end, when the execution was last made to go on.
+    It is the same whenever this attempt asks, also after a recovery, and no other attempt has it.
     """
-    scope = started.scope
-    key = f"{task_path(scope, started.task)}/{started.visit}/{started.attempt}"
-    if is_of_the_end(scope) and parent.runs_since != parent.started_at:
-        key += f";{parent.runs_since!r}"
-    visits = list(_visits_around(parent, scope))
-    if all(each == 1 for each in visits):
-        return key
-    return f"{key};{','.join(map(str, visits))}"
-
-
-def _visits_around(state: ExecutionState, scope: str) -> Iterator[int]:
-    """Return the visits of the tasks around a scope, the innermost first."""
-    while is_opened_by_a_task(scope):
-        scope, task, _ = split(scope)
-        yield state.scope(scope).visits.get(task, 1)
+    path = task_path(started.scope, started.task)
+    return f"{path}/{started.visit}/{started.attempt}{opening(parent, started.scope)}"
 
 
 class SubflowRunner:

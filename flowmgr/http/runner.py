@@ -203,12 +203,14 @@ async def _read_all(
 
 
 def _key(attempt: Attempt) -> str:
-    """Return a key for what the task asks for, the same for all of its attempts.
+    """Return a key for what the task asks for, the same for all attempts of one visit.
 
     A server that knows such keys does once what it is asked twice.
     """
     started = attempt.started
     place = [attempt.execution_id, started.scope, started.task, started.visit]
+    if attempt.opening:
+        place.append(attempt.opening)
     return hashlib.sha256(encode_value(place)).hexdigest()[:32]
 
 
