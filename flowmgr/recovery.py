@@ -31,15 +31,12 @@ from flowmgr.journal.store import EVERYTHING, Store, Unfinished
 from flowmgr.live import LiveExecutions, recorded
 from flowmgr.subflows import child_key
 from flowmgr.timers import Timers
-from flowmgr.triage import SUSPECT, kills, triage
+from flowmgr.triage import MAX_APART_FIRST, SUSPECT, kills, triage
 
 logger = logging.getLogger(__name__)
 
-MAX_ALONE_FIRST: Final = 10
-"""Executions that are recovered alone before all others, which wait that long."""
-
 PROBATION: Final = 1.0
-"""Seconds after which an execution that was recovered alone is not what ends the engine."""
+"""Seconds after which what was recovered apart from others is not what ends the engine."""
 
 CHUNK: Final = 500
 """Executions that are recovered together."""
@@ -153,13 +150,13 @@ class Recovery:
             )
             await self._bring_back([each.execution_id], each)
         # Before any other runs, of which one that has come further each time may end the engine.
-        for execution_id in found.alone[:MAX_ALONE_FIRST]:
-            await self._bring_back_alone(execution_id)
+        for group in found.apart[:MAX_APART_FIRST]:
+            await self._bring_back_apart(group)
         await self._set_timers(found.parked)
         for first in range(0, len(found.together), CHUNK):
             await self._bring_back(found.together[first : first + CHUNK])
-        for execution_id in found.alone[MAX_ALONE_FIRST:]:
-            await self._bring_back_alone(execution_id)
+        for group in found.apart[MAX_APART_FIRST:]:
+            await self._bring_back_apart(group)
 
     async def _set_timers(self, parked: Sequence[Unfinished]) -> None:
         """Have parked executions taken up when they are due; nothing of them is read before."""
@@ -176,20 +173,21 @@ class Recovery:
                 self._asleep.add(execution_id)
         self.progress.recovered += len(parked)
 
-    async def _bring_back_alone(self, execution_id: str) -> None:
-        await self._bring_back([execution_id])
-        await self.watch_over(execution_id)
+    async def _bring_back_apart(self, execution_ids: Sequence[str]) -> None:
+        await self._bring_back(execution_ids)
+        await self.watch_over(execution_ids)
 
-    async def watch_over(self, execution_id: str) -> None:
-        """Wait for the probation of an execution that was taken up alone, and forgive it then.
+    async def watch_over(self, execution_ids: Sequence[str]) -> None:
+        """Wait for the probation of what was taken up apart from others, and forgive it then.
 
-        Cancelling this leaves its count as it is.
+        Cancelling this leaves the counts as they are.
         """
-        supervisor = self._live.get(execution_id)
+        supervisors = [self._live.get(each) for each in execution_ids]
         with anyio.move_on_after(PROBATION):
-            if supervisor is not None:
-                await supervisor.over()
-        await self._store.forgive([execution_id])
+            for supervisor in supervisors:
+                if supervisor is not None:
+                    await supervisor.over()
+        await self._store.forgive(execution_ids)
 
     async def _bring_back(
         self, execution_ids: Iterable[str], killer: Unfinished | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,9 +16,13 @@ quarantined.
 """
 
 SUSPECT: Final = 2
-"""After so many recoveries without coming further an execution is recovered alone: if the engine
+"""After so many recoveries without coming further an execution is suspected of what ends the
+engine, and is recovered apart from others: first in a group, with one more alone. So if the engine
 ends again, it is known which one it was.
 """
+
+MAX_APART_FIRST: Final = 10
+"""Groups that are recovered before all that is not suspected, which waits that long."""
 
 
 class Triage(msgspec.Struct):
@@ -27,14 +32,15 @@ class Triage(msgspec.Struct):
         waiting: how many stay as they are: they wait for somebody.
         parked: those that are kept in the journal alone until they are due.
         together: the ids of those that go on together.
-        alone: the ids of those that go on one at a time: they may be what has ended the engine.
+        apart: the ids of those that may be what has ended the engine, in groups that go on one
+            after the other.
         killers: those that have ended it too often.
     """
 
     waiting: int = 0
     parked: list[Unfinished] = []
     together: list[str] = []
-    alone: list[str] = []
+    apart: list[list[str]] = []
     killers: list[Unfinished] = []
 
 
@@ -49,6 +55,7 @@ def kills(unfinished: Unfinished) -> int:
 def triage(unfinished: Sequence[Unfinished]) -> Triage:
     """Return what is to be done about executions that have not ended."""
     found = Triage()
+    suspects: list[str] = []
     for each in unfinished:
         if each.status in {"paused", "quarantined"}:
             found.waiting += 1
@@ -56,8 +63,20 @@ def triage(unfinished: Sequence[Unfinished]) -> Triage:
             found.killers.append(each)
         elif each.is_parked:
             found.parked.append(each)
-        elif each.recoveries >= SUSPECT:
-            found.alone.append(each.execution_id)
+        elif each.recoveries > SUSPECT:
+            found.apart.append([each.execution_id])
+        elif each.recoveries == SUSPECT:
+            suspects.append(each.execution_id)
         else:
             found.together.append(each.execution_id)
+    found.apart += _groups(suspects)
     return found
+
+
+def _groups(suspects: Sequence[str]) -> list[list[str]]:
+    """Return *suspects* in groups: as many as there are in each, but no fewer than can be first.
+
+    A probation is for a whole group, and if that ends the engine, for each that is in it.
+    """
+    size = math.ceil(len(suspects) / max(MAX_APART_FIRST, math.sqrt(len(suspects))))
+    return [list(suspects[first : first + size]) for first in range(0, len(suspects), size or 1)]

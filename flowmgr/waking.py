@@ -69,7 +69,7 @@ class Waker:
         if not recovery.is_taken(execution_id):
             await recovery.take_up([execution_id], only_parked=True)
             self._tell([execution_id])
-            await recovery.watch_over(execution_id)
+            await recovery.watch_over([execution_id])
         recovery.suspects.discard(execution_id)
 
     def _tell(self, execution_ids: Sequence[str]) -> None:

@@ -445,6 +445,30 @@ async def test_what_is_suspected_is_recovered_alone_before_any_other_runs(durabl
     assert taken_up == [[ids[1]], [ids[0], ids[2]]]
 
 
+async def test_what_ends_the_engine_is_found_among_many_that_are_suspected(durable, monkeypatch):
+    monkeypatch.setattr("flowmgr.recovery.PROBATION", 0.02)
+    steps = Steps(waits_in="kill")
+
+    @activity
+    async def innocent():
+        await anyio.sleep_forever()
+
+    killer, others = "", []
+    for _ in range(MAX_KILLS):
+        waiting = steps.waiting
+        async with durable.open(*steps.all("kill"), innocent) as engine:
+            if not killer:
+                others += [await engine.start(chain("innocent")) for _ in range(15)]
+                killer = (await engine.start(chain("kill"))).execution_id
+                others += [await engine.start(chain("innocent")) for _ in range(15)]
+            await until(lambda: steps.waiting > waiting)  # noqa: B023 - it is called at once
+    async with durable.open(*steps.all("kill"), innocent) as engine:
+        await recovered(engine)
+        assert steps.waiting == MAX_KILLS
+        assert (engine.recovery.quarantined, engine.live_executions) == (1, len(others))
+        assert (await engine.get(killer)).status == "quarantined"
+
+
 async def test_who_waits_for_what_ends_the_engine_does_not_keep_it_from_being_quarantined(durable):
     steps = Steps(waits_in="kill")
     execution_id = await killed(durable, steps, chain("kill"))
