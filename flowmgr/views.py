@@ -116,13 +116,15 @@ class Views:
             ExecutionNotFoundError: there is none with this id.
         """
         while True:
-            supervisor = self._live.get(execution_id)
-            is_last = supervisor is None or supervisor.is_over
-            is_parked = is_last and await self._is_parked(execution_id)
-            for event in await self.events(execution_id, after=after):
+            with self._live.watches.watch(execution_id) as watch:
+                supervisor = self._live.get(execution_id)
+                is_last = supervisor is None or supervisor.is_over
+                goes_on = is_last and await self._goes_on(execution_id)
+                events = await self.events(execution_id, after=after)
+            for event in events:
                 after = event.seq
                 yield event
-            if is_parked and await self._is_taken_up(execution_id):
+            if watch.is_taken_up or (goes_on and await self._is_taken_up(execution_id)):
                 continue
             if supervisor is None or is_last:
                 return
@@ -199,14 +201,18 @@ class Views:
             with self._live.asking(execution_id):  # or it would stay, if it has ended since
                 supervisor = await self._supervisor(execution_id)
 
-    async def _is_parked(self, execution_id: str) -> bool:
+    async def _goes_on(self, execution_id: str) -> bool:
+        """Whether an execution that is not live will be: it is parked, or is to be recovered."""
         summary = await self._store.get_execution(execution_id)
-        return summary is not None and summary.is_parked
+        if summary is None or summary.is_parked:
+            return summary is not None
+        is_unfinished = summary.status in {"running", "cancelling"}
+        return is_unfinished and not self._recovery.progress.is_over
 
     async def _is_taken_up(self, execution_id: str) -> bool:
-        """Wait until a parked execution is taken up; False if it never will be: the engine ends."""
+        """Wait until an execution that goes on is taken up; False if the engine ends before."""
         with self._live.watches.watch(execution_id) as watch:
-            if self._live.get(execution_id) is not None or not await self._is_parked(execution_id):
+            if self._live.get(execution_id) is not None or not await self._goes_on(execution_id):
                 return True
             return await watch.taken_up() is not None or self._live.is_accepting
 

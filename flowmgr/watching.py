@@ -75,6 +75,11 @@ class Watch:
         if not watches:
             del self._watched[self._execution_id]
 
+    @property
+    def is_taken_up(self) -> bool:
+        """Whether the execution was taken up since the beginning."""
+        return self._supervisor is not None
+
     def give(self, supervisor: ExecutionSupervisor | None) -> None:
         """Say that the execution was taken up, or, with None, that there is no use in waiting."""
         self._supervisor = supervisor or self._supervisor

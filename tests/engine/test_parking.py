@@ -240,6 +240,29 @@ async def test_whoever_waits_is_told_of_the_end_and_the_execution_stays_parked_u
         assert first == second == await recorded(engine, execution_id)
 
 
+async def test_whoever_follows_an_execution_that_is_taken_up_just_then_sees_its_end(any_journal):
+    gate, found = Gate("a"), []
+    async with open_engine(activities=[gate.activity]) as engine:
+        started = await engine.start(wait_then("a"))
+        execution_id = started.execution_id
+        await is_parked(engine, execution_id)
+        get_execution = engine._store.get_execution
+
+        async def get_later(each):
+            engine._store.get_execution = get_execution
+            await engine.skip(each)
+            await gate.someone_came.wait()
+            return await get_execution(each)
+
+        engine._store.get_execution = get_later
+        with anyio.fail_after(PATIENCE):
+            async for each in engine.follow(execution_id):
+                found.append(each.event)
+                gate.opened.set()
+        assert found == await recorded(engine, execution_id)
+        assert isinstance(found[-1], ExecutionCompleted)
+
+
 async def test_whoever_waits_for_the_next_part_of_a_flow_waits_through_every_wait(
     any_journal, waiting
 ):

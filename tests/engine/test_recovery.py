@@ -113,6 +113,29 @@ async def test_what_was_unfinished_goes_on_and_what_had_finished_stays_finished(
     assert [e.attempt for e in events if isinstance(e, TaskStarted)] == [1, 1, 2, 1]
 
 
+async def test_whoever_follows_an_execution_before_it_is_recovered_sees_its_end(
+    reopened, monkeypatch
+):
+    before, after, is_asked, found = Steps(waits_in="a"), Steps(), anyio.Event(), []
+    async with reopened.open(*before.all("a")) as engine:
+        execution_id = (await engine.start(chain("a"))).execution_id
+        await until(lambda: before.waiting)
+    recover = Recovery._recover
+
+    async def recover_late(self, unfinished):
+        await is_asked.wait()
+        await recover(self, unfinished)
+
+    monkeypatch.setattr(Recovery, "_recover", recover_late)
+    async with reopened.open(*after.all("a")) as engine:
+        with anyio.fail_after(PATIENCE):
+            async for each in engine.follow(execution_id):
+                found.append(each.event)
+                is_asked.set()
+        assert found == await recorded(engine, execution_id)
+        assert isinstance(found[-1], ExecutionCompleted)
+
+
 async def test_a_flow_that_is_only_run_goes_on_as_well(reopened):
     before, after = Steps(waits_in="a"), Steps()
     async with reopened.open(*before.all("a", "b")) as engine:
