@@ -186,7 +186,9 @@ class Flows:
     def plan_at_hand(self, flow_id: str, version: int | None) -> Plan | None:
         """Return the plan of a flow version if it was asked for lately; not a checkpoint."""
         latest = self._latest.get(flow_id)
-        return None if latest is None else self._plans.get((flow_id, version or latest))
+        if latest is None:
+            return None
+        return self._plans.get((flow_id, latest if version is None else version))
 
     async def plan(self, flow_id: str, version: int | None) -> Plan:
         """Return the plan of a flow version.

@@ -130,6 +130,15 @@ async def test_an_execution_keeps_the_version_that_it_was_started_with():
             assert (found.flow_version, found.context["gate_result"]) == (1, "passed")
 
 
+async def test_a_version_that_there_is_not_is_not_found_however_often_the_flow_was_run():
+    async with open_engine(activities=[double]) as engine:
+        await engine.register(chain("double", flow_id="f"))
+        await engine.run("f", {"number": 1})
+        for version in (0, 2):
+            with pytest.raises(FlowNotFoundError, match=f"its version {version} was not found"):
+                await engine.start("f", {"number": 1}, version=version)
+
+
 async def test_what_is_started_is_recorded_with_ids_that_sort_by_time():
     gate = Gate()
     async with open_engine(activities=[gate.activity]) as engine:
