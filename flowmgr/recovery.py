@@ -95,8 +95,14 @@ class Recovery:
             await recorded(reply)
         return supervisor
 
-    async def _load(self, execution_id: str) -> tuple[ExecutionSupervisor, Reply[bool] | None]:
-        """Do what `load` does; return also what is given when that is recorded, unless it was."""
+    async def _load(
+        self, execution_id: str, *, is_counted: bool = False
+    ) -> tuple[ExecutionSupervisor, Reply[bool] | None]:
+        """Do what `load` does; return also what is given when that is recorded, unless it was.
+
+        It is a recovery as well, and counted unless it *is_counted*: or what is asked for at once
+        after each start could end the engine as often as it is.
+        """
         while True:
             supervisor = self._live.get(execution_id)
             if supervisor is not None:
@@ -105,12 +111,15 @@ class Recovery:
                 break
             await self._loading[execution_id].wait()
         self._loading[execution_id] = anyio.Event()
+        is_to_be_counted = not (is_counted or self.progress.is_over)  # now: `run` leaves it out
         try:
             events = await self._store.read_events(execution_id, 0, EVERYTHING)
             if not events:
                 raise ExecutionNotFoundError(execution_id)
             plan, state = await self._plan_and_state(execution_id, events)
             await self._stop_children(execution_id, plan, state)
+            if is_to_be_counted and not state.has_ended:
+                await self._store.count_recovery([execution_id])
             return self._live.adopt(execution_id, plan, state)
         finally:
             self._loading.pop(execution_id).set()
@@ -182,6 +191,8 @@ class Recovery:
 
         Cancelling this leaves the counts as they are.
         """
+        for execution_id in execution_ids:
+            await self.loaded(execution_id)  # somebody else may be taking it up
         supervisors = [self._live.get(each) for each in execution_ids]
         with anyio.move_on_after(PROBATION):
             for supervisor in supervisors:
@@ -218,7 +229,7 @@ class Recovery:
             execution_id = self._parents.pop()
             try:
                 with self._live.asking(execution_id):  # or it would stay, if it has ended since
-                    _, reply = await self._load(execution_id)
+                    _, reply = await self._load(execution_id, is_counted=True)
                 if reply is not None:
                     await recorded(reply)
             except (EngineClosedError, JournalError):

@@ -24,7 +24,7 @@ from actors.events import (
 from actors.ports import Batch
 from actors.recovery import GIVEN_UP
 from flowmgr import activity
-from flowmgr.errors import ExecutionStateError
+from flowmgr.errors import ExecutionStateError, SignalError
 from flowmgr.journal.sqlite.journal import SqliteJournal
 from flowmgr.journal.store import ExecutionQuery
 from flowmgr.language.definition import FlowDefinition
@@ -502,6 +502,21 @@ async def test_who_waits_for_what_ends_the_engine_does_not_keep_it_from_being_qu
             await until(lambda: steps.waiting > waiting or engine.recovery.quarantined)  # noqa: B023
             group.cancel_scope.cancel()
     async with durable.open() as engine:
+        assert (await engine.get(execution_id)).status == "quarantined"
+    assert steps.waiting == MAX_KILLS
+
+
+async def test_who_asks_for_what_ends_the_engine_does_not_keep_it_from_being_quarantined(durable):
+    steps = Steps(waits_in="kill")
+    execution_id = await killed(durable, steps, chain("kill"))
+    for _ in range(MAX_KILLS - 1):
+        waiting = steps.waiting
+        async with durable.open(*steps.all("kill")) as engine:
+            with pytest.raises(SignalError):
+                await engine.signal(execution_id, "go")
+            await until(lambda: steps.waiting > waiting)  # noqa: B023
+    async with durable.open(*steps.all("kill")) as engine:
+        await recovered(engine)
         assert (await engine.get(execution_id)).status == "quarantined"
     assert steps.waiting == MAX_KILLS
 
