@@ -474,6 +474,30 @@ async def test_a_completed_execution_stays_as_it_is(reopened, verb):
         assert engine.live_executions == 0
 
 
+@pytest.mark.usefixtures("any_journal")
+@pytest.mark.parametrize("verb", ["retry", "skip"])
+async def test_what_is_deleted_while_somebody_asks_it_to_go_on_is_gone_and_all_else_runs(
+    verb, monkeypatch
+):
+    flaky = Flaky("call")
+    async with open_engine(activities=[flaky.activity, first]) as engine:
+        failed = await engine.run(chain("call"))
+        pinned_plan = engine.flows.pinned_plan
+
+        async def deleted_meanwhile(*args):
+            if engine._recovery.is_taken(failed.execution_id):
+                await engine.delete(failed.execution_id)
+            return await pinned_plan(*args)
+
+        monkeypatch.setattr(engine.flows, "pinned_plan", deleted_meanwhile)
+        with pytest.raises(ExecutionNotFoundError):
+            await getattr(engine, verb)(failed.execution_id)
+        with pytest.raises(ExecutionNotFoundError):
+            await engine.get(failed.execution_id)
+        assert (engine.live_executions, flaky.attempts) == (0, 1)
+        assert (await engine.run(chain("first", flow_id="other"))).status == "completed"
+
+
 @pytest.mark.parametrize("verb", ["cancel", "pause", "resume", "retry", "skip", "rerun", "delete"])
 async def test_there_is_nothing_to_do_to_an_execution_that_is_not_there(reopened, verb):
     async with reopened.open() as engine:
