@@ -190,6 +190,10 @@ class Recovery:
         """Wait for the probation of what was taken up apart from others, and forgive it then.
 
         Cancelling this leaves the counts as they are.
+
+        Raises:
+            EngineClosedError: the engine is stopping; so it leaves them as well.
+            JournalError: the journal cannot be written to.
         """
         for execution_id in execution_ids:
             await self.loaded(execution_id)  # somebody else may be taking it up
@@ -198,6 +202,7 @@ class Recovery:
             for supervisor in supervisors:
                 if supervisor is not None:
                     await supervisor.over()
+        self._live.check_open()  # what it has stopped to end has not shown anything
         await self._store.forgive(execution_ids)
 
     async def _bring_back(
