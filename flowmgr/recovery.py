@@ -70,7 +70,7 @@ class Recovery:
 
     def __init__(self, store: Store, flows: Flows, live: LiveExecutions, timers: Timers) -> None:
         self.progress: Final = RecoveryProgress()
-        self.suspects: Final[set[str]] = set()  # parked ones that are to be taken up alone
+        self.suspects: Final[dict[str, int]] = {}  # parked ones, and how often they were recovered
         self._timers = timers
         self._store = store
         self._flows = flows
@@ -177,7 +177,7 @@ class Recovery:
                 if due is None or is_newer_known or self.is_taken(execution_id):
                     continue
                 if each.recoveries >= SUSPECT:
-                    self.suspects.add(execution_id)
+                    self.suspects[execution_id] = each.recoveries
                 self._timers.set(execution_id, due)
                 self._asleep.add(execution_id)
         self.progress.recovered += len(parked)

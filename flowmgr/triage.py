@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -55,7 +55,7 @@ def kills(unfinished: Unfinished) -> int:
 def triage(unfinished: Sequence[Unfinished]) -> Triage:
     """Return what is to be done about executions that have not ended."""
     found = Triage()
-    suspects: list[str] = []
+    suspects: dict[str, int] = {}
     for each in unfinished:
         if each.status in {"paused", "quarantined"}:
             found.waiting += 1
@@ -63,20 +63,27 @@ def triage(unfinished: Sequence[Unfinished]) -> Triage:
             found.killers.append(each)
         elif each.is_parked:
             found.parked.append(each)
-        elif each.recoveries > SUSPECT:
-            found.apart.append([each.execution_id])
-        elif each.recoveries == SUSPECT:
-            suspects.append(each.execution_id)
+        elif each.recoveries >= SUSPECT:
+            suspects[each.execution_id] = each.recoveries
         else:
             found.together.append(each.execution_id)
-    found.apart += _groups(suspects)
+    found.apart = in_groups(suspects)
     return found
 
 
-def _groups(suspects: Sequence[str]) -> list[list[str]]:
-    """Return *suspects* in groups: as many as there are in each, but no fewer than can be first.
+def in_groups(suspects: Mapping[str, int]) -> list[list[str]]:
+    """Return the ids of suspects in the groups in which they go on, one group after the other.
 
-    A probation is for a whole group, and if that ends the engine, for each that is in it.
+    A probation is for a whole group, and if that ends the engine, for each that is in it: so there
+    are about as many groups as there are suspects in each, but no fewer than can be first.
+
+    Args:
+        suspects: by their ids, how often they have been recovered without coming further.
     """
-    size = math.ceil(len(suspects) / max(MAX_APART_FIRST, math.sqrt(len(suspects))))
-    return [list(suspects[first : first + size]) for first in range(0, len(suspects), size or 1)]
+    alone = [each for each, recoveries in suspects.items() if recoveries > SUSPECT]
+    rest = [each for each, recoveries in suspects.items() if recoveries <= SUSPECT]
+    size = max(1, math.ceil(len(rest) / max(MAX_APART_FIRST, math.sqrt(len(rest)))))
+    return [
+        *([each] for each in alone),
+        *(rest[first : first + size] for first in range(0, len(rest), size)),
+    ]

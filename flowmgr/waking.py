@@ -12,6 +12,7 @@ from actors.messages import WakeUp
 from flowmgr.errors import EngineClosedError, JournalError
 from flowmgr.live import LiveExecutions
 from flowmgr.recovery import RETRY_SECONDS, Recovery
+from flowmgr.triage import in_groups
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ class Waker:
     def __init__(self, live: LiveExecutions, recovery: Recovery) -> None:
         self._live = live
         self._recovery = recovery
-        self._due_suspects: dict[str, None] = {}  # in the order of their instants
+        self._due_suspects: dict[str, int] = {}  # in the order of their instants; see `in_groups`
         self._suspect_came = anyio.Event()
 
     async def wake(self, execution_ids: Sequence[str]) -> None:
@@ -35,18 +36,19 @@ class Waker:
         await _insist(partial(self._wake, execution_ids))
 
     async def wake_suspects(self) -> None:
-        """Take up those alone that are due and may end the engine, for ever; the body of a task.
+        """Take up those apart that are due and may end the engine, for ever; the body of a task.
 
-        It is one at a time, so that it is known which one it is if the engine ends again. As each
-        has its probation, nobody else waits for that. Cancelling this leaves the rest parked.
+        It is one group at a time, so that it is known which one it is if the engine ends again. As
+        each has its probation, nobody else waits for that. Cancelling this leaves the rest parked.
         """
         while True:
             if not self._due_suspects:
                 self._suspect_came = anyio.Event()
                 await self._suspect_came.wait()
-            execution_id = next(iter(self._due_suspects))
-            del self._due_suspects[execution_id]  # before, as it may become due again meanwhile
-            await _insist(partial(self._wake_alone, execution_id))
+            group = in_groups(self._due_suspects)[0]
+            for execution_id in group:  # before, as it may become due again meanwhile
+                del self._due_suspects[execution_id]
+            await _insist(partial(self._wake_apart, group))
 
     async def _wake(self, execution_ids: Sequence[str]) -> None:
         recovery = self._recovery
@@ -61,16 +63,18 @@ class Waker:
             await recovery.loaded(execution_id)
         self._tell(taken)
         if suspects:  # after the others: one that ends the engine has not kept them asleep
-            self._due_suspects.update(dict.fromkeys(suspects))
+            self._due_suspects.update((each, recovery.suspects[each]) for each in suspects)
             self._suspect_came.set()
 
-    async def _wake_alone(self, execution_id: str) -> None:
+    async def _wake_apart(self, group: Sequence[str]) -> None:
         recovery = self._recovery
-        if not recovery.is_taken(execution_id):
-            await recovery.take_up([execution_id], only_parked=True)
-            self._tell([execution_id])
-            await recovery.watch_over([execution_id])
-        recovery.suspects.discard(execution_id)
+        asleep = [each for each in group if not recovery.is_taken(each)]
+        if asleep:
+            await recovery.take_up(asleep, only_parked=True)
+            self._tell(asleep)
+            await recovery.watch_over(asleep)
+        for execution_id in group:
+            recovery.suspects.pop(execution_id, None)
 
     def _tell(self, execution_ids: Sequence[str]) -> None:
         for execution_id in execution_ids:

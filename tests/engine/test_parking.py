@@ -374,7 +374,7 @@ async def test_one_that_is_suspected_is_taken_up_alone_and_forgiven(durable, mon
         await until(lambda: not engine._recovery.suspects)
 
 
-async def test_nobody_waits_for_those_that_are_suspected_which_follow_one_at_a_time(
+async def test_nobody_waits_for_those_that_are_suspected_of_whom_a_few_follow_one_at_a_time(
     durable, monkeypatch
 ):
     gate, ran, count = Gate(), Ran(), 5
@@ -395,6 +395,22 @@ async def test_nobody_waits_for_those_that_are_suspected_which_follow_one_at_a_t
         for suspect in suspects:
             assert (await engine.wait(suspect, timeout=PATIENCE)).status == "completed"
         await until(lambda: not engine._recovery.suspects)
+
+
+async def test_many_that_are_suspected_are_taken_up_in_groups(durable, monkeypatch):
+    gate, count = Gate(), 50
+    monkeypatch.setattr("flowmgr.recovery.PROBATION", FOREVER)
+    async with durable.open() as engine:
+        for number in range(count):
+            await park(engine, 0.0, number, "gate")
+        for _ in range(SUSPECT):
+            await engine._store.count_recovery([name(number) for number in range(count)])
+    async with durable.open(gate.activity) as engine:
+        await until(lambda: gate.came == count // 10)
+        assert engine.live_executions == count // 10
+        gate.opened.set()
+        await until(lambda: not engine._recovery.suspects)
+        assert (gate.came, engine.live_executions) == (count, 0)
 
 
 async def test_one_that_cannot_go_on_is_named_and_keeps_no_other_from_it(reopened):
