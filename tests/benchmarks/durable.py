@@ -21,6 +21,7 @@ from flowmgr.journal.sqlite.writer import Writer
 from tests.benchmarks.figures import Figure, Target
 from tests.benchmarks.flows import chain, noop
 from tests.benchmarks.scale import Scale
+from tests.benchmarks.timing import Times
 
 CONTEXT = {"user_id": 7}
 TASKS = 100
@@ -41,43 +42,39 @@ async def measure(backend: str, scale: Scale) -> list[Figure]:
     * replay: the same rows in the same groups as in our run, one after the other, by one thread
       that answers nobody: what SQLite and the disk can do.
 
-    The ratio is ours divided by each. They take turns, and the best round of each counts.
+    The ratio is ours divided by each: the median of the rounds, in each of which they take turns.
+    The rates are those of the best rounds.
     """
     figures = []
     with tempfile.TemporaryDirectory() as directory:
         for at_once, target in TARGETS.items():
             count = max(1, scale.durable_steps // TASKS // at_once)
-            rates: dict[str, float] = {}
+            rounds: dict[str, list[float]] = {"ours": [], "bare": [], "replay": [], "memory": []}
             for number in range(scale.durable_rounds):
                 path = Path(directory) / f"{at_once}-{number}.db"
                 with recorded_groups() as groups:
                     ours = await _rate(f"sqlite:{path}", at_once, count)
-                measured = {
-                    "ours": ours,
-                    "bare": await _appended(path.with_suffix(".bare"), groups, at_once),
-                    "replay": _replayed(path.with_suffix(".replay"), groups),
-                    "memory": await _rate("memory", at_once, count),
-                }
-                rates = {name: max(rates.get(name, 0), rate) for name, rate in measured.items()}
-            figures += _figures(backend, at_once, target, rates)
+                bare = await _appended(path.with_suffix(".bare"), groups, at_once)
+                replay = _replayed(path.with_suffix(".replay"), groups)
+                memory = await _rate("memory", at_once, count)
+                for name, rate in zip(rounds, (ours, bare, replay, memory), strict=True):
+                    rounds[name].append(1 / rate)
+            figures += _figures(backend, at_once, target, Times(rounds))
     return figures
 
 
-def _figures(
-    backend: str, at_once: int, target: Target | None, rates: dict[str, float]
-) -> list[Figure]:
+def _figures(backend: str, at_once: int, target: Target | None, times: Times) -> list[Figure]:
     name = f"durable steps, {'one' if at_once == 1 else at_once} at a time"
-    ours = rates["ours"]
     return [
         Figure(
             backend,
             f"{name}{suffix}",
-            ours,
+            1 / times.best("ours"),
             "/s",
-            ours / rates[baseline],
+            times.ratio(baseline, "ours"),
             f"ours / {called}",
             target if baseline == "bare" else None,
-            f"{called} {rates[baseline]:,.0f} /s",
+            f"{called} {1 / times.best(baseline):,.0f} /s",
         )
         for baseline, suffix, called in (
             ("bare", "", "bare group commit"),

@@ -14,7 +14,7 @@ Contender = Callable[[int], Awaitable[None]]
 
 
 class Times:
-    """How long contenders took to do their work once, in each of the rounds: CPU seconds."""
+    """How long contenders took to do their work once, in each of the rounds: seconds."""
 
     def __init__(self, rounds: Mapping[str, Sequence[float]]) -> None:
         self._rounds = rounds

@@ -130,6 +130,9 @@ class Recorder:
 
     def _insert_rows(self) -> None:
         rows = self._rows
+        if not rows:
+            return
+        self.written += 3 * PAGE // 2
         if len(rows) > MAX_ROWS:
             self.begin()
         for first in range(0, len(rows), MAX_ROWS):
@@ -216,7 +219,7 @@ class Recorder:
         self._position += 1
         first_seq, epoch = batch.first_seq, self.journal.epoch
         crc = link(previous, batch.execution_id, first_seq, epoch, events)
-        self.written += len(events) + PAGE
+        self.written += len(events) + PAGE // 2  # the index has others on the same page
         self._rows.append((self._position, number, first_seq, events, epoch, crc))
         return crc
 

@@ -18,6 +18,7 @@ from typing import Final
 from actors.ports import Clock
 from flowmgr.errors import JournalError, JournalUnavailableError
 from flowmgr.journal.sqlite.connection import describe, is_passing
+from flowmgr.journal.sqlite.grouping import MAX_GROUP, Grouping
 from flowmgr.journal.sqlite.position import PositionKeeper
 from flowmgr.journal.sqlite.posting import Post
 from flowmgr.journal.sqlite.queries import WRITE
@@ -25,17 +26,6 @@ from flowmgr.journal.sqlite.recorder import Recorder
 from flowmgr.journal.sqlite.work import Answer, Work
 
 logger = logging.getLogger(__name__)
-
-MIN_GROUP: Final = 64
-MAX_GROUP: Final = 512
-"""Pieces of work that are done in one transaction, at most: the slower commits are, the more.
-
-All that are in a transaction share what it costs. But while a small one is on its way to the disk,
-the event loop's thread has work: what the one before was answered to.
-"""
-
-SHARE: Final = 10e-6
-"""Seconds of a commit that may fall to each piece of work; a group grows until it is so."""
 
 FIRST_DELAY: Final = 0.05
 """Seconds after which it is tried again to record something; doubled each time."""
@@ -45,7 +35,7 @@ MAX_DELAY: Final = 1.0
 PROBE_BYTES: Final = 65_536
 """What is written to find out whether there is room again, when nothing waits to be written."""
 
-LOG_BYTES: Final = 4 * 1024 * 1024
+LOG_BYTES: Final = 8 * 1024 * 1024
 """What may be written, by estimate, before it is moved from SQLite's log into the database.
 
 The log is written from its beginning again then, which costs the disk less than a file that grows:
@@ -74,7 +64,7 @@ class Writer:
         self._monotonic = clock.monotonic
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None: close
         self._held: deque[Work] = deque()  # facts that could not be recorded, in their order
-        self._most = MIN_GROUP  # work in the next transaction
+        self._grouping = Grouping()
         self._trouble: str | None = None
         self.tell: Callable[[str], None] | None = None
         self._delay = 0.0
@@ -130,15 +120,19 @@ class Writer:
         self._end()
 
     def _take_group(self) -> list[Work]:
-        """Wait until there is something to do, and return the work that has arrived by then."""
+        """Wait until there is something to do, and return as much of it as is to be done next."""
         group: list[Work] = []
+        waiting = self._queue
+        if waiting.empty():
+            self._grouping.had_nothing()
         try:
-            work = self._queue.get(timeout=self._timeout())
+            work = waiting.get(timeout=self._timeout())
+            size = self._grouping.size(1 + waiting.qsize())
             while work is not None:
                 group.append(work)
-                if len(group) == self._most:
+                if len(group) == size:
                     return group
-                work = self._queue.get_nowait()
+                work = waiting.get_nowait()
             self._is_closing = True
         except queue.Empty:
             pass
@@ -168,7 +162,9 @@ class Writer:
             return None
         try:
             answers = self._apply(group)
+            began = self._monotonic()
             self._commit()
+            self._grouping.committed(len(group), self._monotonic() - began)
         except Exception as error:  # noqa: BLE001 - whoever waits is told of it
             self._roll_back()
             return error
@@ -179,12 +175,10 @@ class Writer:
         return [work.apply(self._recorder) for work in group]
 
     def _commit(self) -> None:
-        began = self._monotonic()
         self._recorder.finish()
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
         self._recorder.committed()
-        self._most = min(max(MIN_GROUP, int((self._monotonic() - began) / SHARE)), MAX_GROUP)
 
     def _roll_back(self) -> None:
         self._recorder.rolled_back()
