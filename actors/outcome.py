@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard, TypeVar
 
 import msgspec
 
 from actors.values import ValueRefusedError, decode_value, encode_value
+
+E = TypeVar("E", bound=BaseException)
 
 OutcomeStatus = Literal["success", "failure"]
 
@@ -134,11 +136,11 @@ def describe_error(error: BaseException) -> ErrorInfo:
     An exception group is described by its first leaves, as "2 errors: ValueError: x; KeyError: y".
     """
     try:
-        if isinstance(error, (ReportedError, ActivityError)):
+        if is_a(error, ReportedError, ActivityError):
             info = getattr(error, "info", None)  # a subclass may not have called __init__
             if isinstance(info, ErrorInfo):
                 return info
-        if isinstance(error, BaseExceptionGroup):
+        if is_a(error, BaseExceptionGroup):
             leaves = _leaves(error)
             listed = "; ".join(f"{type(leaf).__name__}: {leaf}" for leaf in leaves[:MAX_LISTED])
             message = f"{len(leaves)} error{'s'[: len(leaves) != 1]}: {listed}"
@@ -150,6 +152,14 @@ def describe_error(error: BaseException) -> ErrorInfo:
     return ErrorInfo(type(error).__name__, message)
 
 
+def is_a(error: BaseException, *types: type[E]) -> TypeGuard[E]:
+    """Return whether *error* is of one of *types*, as an `except` would find.
+
+    `isinstance` may call the error's own code, and a ``__getattribute__`` may raise anything.
+    """
+    return issubclass(type(error), types)
+
+
 def _kept(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()[:MAX_MESSAGE]
 
@@ -159,7 +169,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     pending: list[BaseException] = [group]
     while pending:
         error = pending.pop()
-        if isinstance(error, BaseExceptionGroup):
+        if is_a(error, BaseExceptionGroup):
             pending.extend(reversed(error.exceptions))
         else:
             leaves.append(error)

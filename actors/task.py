@@ -18,7 +18,7 @@ from actors.messages import (
     WaitBegun,
 )
 from actors.openings import opening
-from actors.outcome import ErrorInfo, Outcome, describe_error
+from actors.outcome import ErrorInfo, Outcome, describe_error, is_a
 from actors.plan import Signal
 from actors.ports import Attempt, Clock
 from actors.router import ROUTER, values_of
@@ -190,10 +190,10 @@ def instant(value: Any) -> float:
 
 
 def _described(error: BaseException, message: RunTask) -> ErrorInfo:
-    if isinstance(error, _TimedOutError):
+    if is_a(error, _TimedOutError):
         cause = None if error.__cause__ is None else describe_error(error.__cause__)
         return timed_out(message.task.name, cause)
-    if isinstance(error, ExpressionError):
+    if is_a(error, ExpressionError):
         shown = ExpressionError(f"{error.field} of task '{message.task.name}': {error}")
         return expression_error(shown)
     return describe_error(error)
@@ -202,6 +202,6 @@ def _described(error: BaseException, message: RunTask) -> ErrorInfo:
 def _without_cancellation(error: BaseException) -> BaseException | None:
     """Return what *error* says beside that the activity was cancelled; None if nothing."""
     cancelled = anyio.get_cancelled_exc_class()
-    if isinstance(error, BaseExceptionGroup):
+    if is_a(error, BaseExceptionGroup):
         return error.split(cancelled)[1]
-    return None if isinstance(error, (cancelled, _TimedOutError)) else error
+    return None if is_a(error, cancelled, _TimedOutError) else error

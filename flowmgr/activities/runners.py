@@ -15,6 +15,7 @@ import sniffio
 from anyio.lowlevel import checkpoint_if_cancelled
 from msgspec import UNSET
 
+from actors.outcome import is_a
 from actors.ports import ActivityRunner, Attempt
 from actors.values import encode_value
 from flowmgr.activities.binding import Binding, given_context, given_names
@@ -114,7 +115,7 @@ class ThreadRunner:
         if error is None:
             return data
         try:
-            if isinstance(error, concurrent.futures.CancelledError):
+            if is_a(error, concurrent.futures.CancelledError):
                 # What anyio.from_thread.run raises for a cancellation: if so, it is one here.
                 await checkpoint_if_cancelled()
             raise error

@@ -26,7 +26,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.context import Context
-from actors.outcome import describe_error
+from actors.outcome import ReportedError, describe_error, is_a
 from actors.values import encode_value
 from flowmgr.activities.declaration import Activity
 from flowmgr.activities.wire import (
@@ -114,7 +114,7 @@ class Worker:
             return Answer(
                 error=describe_error(error),
                 is_last=self._termination.is_requested,
-                was_terminated=isinstance(error, Terminated),
+                was_terminated=is_a(error, Terminated),
             )
         return Answer(data=data, is_last=self._termination.is_requested)
 
@@ -147,9 +147,11 @@ async def _await_or_cancel(
             try:
                 result = await function()
             except BaseException as raised:
-                if call.cancel_called and isinstance(raised, anyio.get_cancelled_exc_class()):
+                if call.cancel_called and is_a(raised, anyio.get_cancelled_exc_class()):
                     raise
-                error = raised  # not through the task group, which would wrap it in a group
+                # Not through the task group, which would wrap it in a group; and not as it is
+                # through the event loop, which asks it for what a user's class may refuse.
+                error = ReportedError(describe_error(raised))
         group.cancel_scope.cancel()
     if call.cancelled_caught:
         raise Terminated

@@ -41,6 +41,11 @@ class SpeechlessError(Exception):
         raise ValueError("not even this works")
 
 
+class UnfriendlyError(Exception):
+    def __getattribute__(self, name):
+        raise ValueError(f"not even {name}")
+
+
 class LeavingError(Exception):
     def __str__(self):
         return sys.exit("leaving, while the error is described")
@@ -105,6 +110,12 @@ RAISING = {
         raiser(LeavingError()),
         "LeavingError",
         "(the error's own text could not be made)",
+    ),
+    "no attributes": (raiser(UnfriendlyError("go away")), "UnfriendlyError", "go away"),
+    "no attributes, in a group": (
+        raiser(ExceptionGroup("several", [UnfriendlyError("go away"), ValueError("one")])),
+        "ExceptionGroup",
+        "2 errors: UnfriendlyError: go away; ValueError: one",
     ),
     "lone surrogate": (raiser(ValueError("\ud800")), "ValueError", "\\ud800"),
     "activity error without its own init": (

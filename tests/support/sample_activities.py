@@ -326,6 +326,17 @@ def return_a_set(context):
     return {1}
 
 
+class UnfriendlyError(Exception):
+    """Whoever asks it for anything, its class included, gets an error."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(f"not even {name}")
+
+
+def raise_unfriendly_error(context):
+    raise UnfriendlyError("go away")
+
+
 async def raise_system_exit_async(context):
     await anyio.lowlevel.checkpoint()
     sys.exit("leaving")
@@ -337,6 +348,10 @@ async def raise_keyboard_interrupt_async(context):
 
 async def raise_stray_cancellation_async(context):
     raise asyncio.CancelledError("stray")
+
+
+async def raise_unfriendly_error_async(context):
+    raise UnfriendlyError("go away")
 
 
 async def raise_group_async(context):
@@ -354,6 +369,7 @@ RAISING: dict[Callable[..., Any], tuple[str, str]] = {
     raise_stray_cancellation: ("CancelledError", "stray"),
     raise_group: ("ExceptionGroup", "2 errors: ValueError: one; KeyError: 'two'"),
     raise_odd_error: ("OddError", "odd"),
+    raise_unfriendly_error: ("UnfriendlyError", "go away"),
     recurse: ("RecursionError", "maximum recursion depth exceeded"),
     raise_value_error: ("ValueError", "no good"),
     return_a_set: ("ValueRefusedError", "result is a set"),
@@ -364,5 +380,6 @@ RAISING_ASYNC: dict[Callable[..., Any], tuple[str, str]] = {
     raise_system_exit_async: ("SystemExit", "leaving"),
     raise_keyboard_interrupt_async: ("KeyboardInterrupt", "stop"),
     raise_stray_cancellation_async: ("CancelledError", "stray"),
+    raise_unfriendly_error_async: ("UnfriendlyError", "go away"),
     raise_group_async: ("ExceptionGroup", "1 error: ValueError: no good"),
 }
