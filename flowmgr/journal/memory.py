@@ -43,22 +43,21 @@ class MemoryJournal:
         """Never tell anything: there is always room."""
 
     def append(self, batch: Batch, acknowledge: Acknowledge) -> None:
-        """Keep *batch* and acknowledge it at once."""
+        """Keep *batch* and acknowledge it at once.
+
+        Raises:
+            InternalError: it does not continue the execution's log.
+        """
         execution_id, events = batch.execution_id, batch.events
         log = self._logs.get(execution_id)
-        kept = 0 if log is None else len(log.events)
-        if log is None and batch.first_seq > 1:  # it was deleted
-            acknowledge(ExecutionNotFoundError(execution_id))
-            return
-        if batch.first_seq != kept + 1:
-            msg = f"execution {execution_id}: batch at {batch.first_seq} does not continue"
-            raise InternalError(msg)
         if log is None:
             try:
                 log = self._begun(batch)
-            except KeyTakenError as error:
+            except (ExecutionNotFoundError, KeyTakenError) as error:
                 acknowledge(error)
                 return
+        elif batch.first_seq != len(log.events) + 1:
+            raise _does_not_continue(batch)
         log.events.extend(events)
         if type(events[-1]) in TERMINAL:
             self._ended.append(execution_id)
@@ -70,8 +69,13 @@ class MemoryJournal:
         """Return the log of an execution that *batch* begins.
 
         Raises:
+            ExecutionNotFoundError: it does not begin one: it was deleted.
             KeyTakenError: another start has its key.
         """
+        if batch.first_seq > 1:
+            raise ExecutionNotFoundError(batch.execution_id)
+        if batch.first_seq < 1:
+            raise _does_not_continue(batch)
         key = batch.key
         if key is not None:
             found = self._keys.get((key.scope, key.key))
@@ -219,6 +223,11 @@ class _Log(msgspec.Struct, eq=False):
             self._summary = summarise(self._summary, self._execution_id, new)
             self._summarised = len(self.events)
         return self._summary
+
+
+def _does_not_continue(batch: Batch) -> InternalError:
+    msg = f"execution {batch.execution_id}: batch at {batch.first_seq} does not continue"
+    return InternalError(msg)
 
 
 def _matches(query: ExecutionQuery, summary: ExecutionSummary) -> bool:
