@@ -123,7 +123,9 @@ class ExecutionSupervisor(ResumableExecution):
         if (is_stopped or self._is_retired) and not self.state.has_ended:
             message.reply.give(NotRecordedError("the engine has stopped the execution"))
             return
-        plan = message.plan if isinstance(message, RetryExecution) else self._plan
+        plan = self._plan
+        if isinstance(message, RetryExecution) and message.plan is not None:
+            plan = message.plan
         at = self._clock.now()
         try:
             events = decide_request(plan, self.state, message, self.execution_id, at)

@@ -215,10 +215,11 @@ class RetryExecution(OperatorRequest, frozen=True, kw_only=True):
     """Go on after having failed or been cancelled.
 
     Attributes:
-        plan: what to go on with: the flow version that the execution is pinned to from now on.
+        plan: what to go on with: the flow version that the execution is pinned to from now on;
+            None for the one that it is pinned to when this is decided.
     """
 
-    plan: Plan
+    plan: Plan | None
 
 
 class SkipTask(OperatorRequest, frozen=True, kw_only=True):

@@ -112,7 +112,9 @@ class Operations(Views):
             FlowNotFoundError: the flow has no such version.
         """
         check_asker(by, reason)
-        plan = await self._plan_for(await self._history(execution_id), version)
+        plan = None
+        if version is not None:
+            plan = await self._plan_for(await self._history(execution_id), version)
         request = partial(RetryExecution, by=by, reason=reason, plan=plan)
         return await self._ask(execution_id, request)
 

@@ -215,6 +215,37 @@ async def test_a_retry_may_go_on_with_another_version_of_the_flow(reopened):
     assert [each.execution_id for each in listed] == [failed.execution_id]
 
 
+async def test_a_retry_that_names_no_version_never_takes_back_one_that_another_has_named(reopened):
+    flaky, asked, may_read = Flaky("call"), anyio.Event(), anyio.Event()
+    async with reopened.open(first, flaky.activity) as engine:
+        await engine.register(stopping_at_failure("first", "call"))
+        failed = await engine.run("chain")
+        await engine.register(stopping_at_failure("call", "first"))
+        history = engine._history
+
+        async def read_late(execution_id):
+            events = await history(execution_id)
+            asked.set()
+            await may_read.wait()
+            return events
+
+        async def retry():
+            await engine.retry(failed.execution_id)
+            asked.set()
+
+        async with anyio.create_task_group() as group:
+            engine._history = read_late  # if it is read at all
+            group.start_soon(retry)
+            await asked.wait()
+            engine._history = history
+            await engine.wait(failed.execution_id, timeout=PATIENCE)
+            await engine.retry(failed.execution_id, version=2)
+            await engine.wait(failed.execution_id, timeout=PATIENCE)
+            may_read.set()
+        found = await engine.wait(failed.execution_id, timeout=PATIENCE)
+    assert (found.status, found.flow_version) == ("failed", 2)
+
+
 async def test_a_version_without_the_task_that_failed_cannot_go_on(reopened):
     flaky = Flaky("call")
     async with reopened.open(first, flaky.activity) as engine:
