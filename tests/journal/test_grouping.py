@@ -34,12 +34,13 @@ def test_who_is_alone_is_served_alone():
         assert committed(grouping, 1, FAST) == 1
 
 
-def test_a_slow_disk_has_all_wait_together():
+@pytest.mark.parametrize("seconds", [0.0045, 0.05])
+def test_a_slow_disk_has_all_wait_together(seconds):
     grouping = Grouping()
-    assert committed(grouping, 100, 0.01) == 50
+    assert committed(grouping, 100, seconds) == 50
     for _ in range(3):
         grouping.had_nothing()
-        assert committed(grouping, 100, 0.01) == 100
+        assert committed(grouping, 100, seconds) == 100
 
 
 def test_a_disk_that_was_slow_once_is_fast_again():

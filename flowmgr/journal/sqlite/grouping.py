@@ -10,7 +10,8 @@ MAX_GROUP: Final = 512
 SLOW: Final = 80e-6
 """Seconds of a commit for each piece of work in it, above which the disk is what all wait for.
 
-That is about what the event loop's thread needs for what two of them are answered to.
+That is about what the event loop's thread needs for what two of them are answered to. Half of it is
+enough for a group of all, which is twice as large, to find the disk as slow as one of half did.
 """
 
 
@@ -20,12 +21,12 @@ class Grouping:
     All who wait in one transaction share what it costs, but then they also go on together: while
     the disk works the event loop's thread has nothing to do, and the other way round. So a group
     has half of those who wait, among them those who were just answered and may be back soon. If the
-    disk is so slow that this is the smaller evil, it has as many as have it wait no longer.
+    disk is so slow that this is the smaller evil, a group has all who wait.
     """
 
     def __init__(self) -> None:
         self._answered = 0  # pieces of work in the last group, who may be back
-        self._serves = 0  # pieces of work that one commit has to serve, the disk being slow
+        self._is_slow = False
 
     def had_nothing(self) -> None:
         """Note that nothing was waiting: those who were answered are back, or never will be."""
@@ -33,10 +34,10 @@ class Grouping:
 
     def size(self, waiting: int) -> int:
         """Return how many pieces of work go into the next group, *waiting* of them being there."""
-        half = (waiting + self._answered + 1) // 2
-        return min(max(half, self._serves), MAX_GROUP)
+        size = waiting if self._is_slow else (waiting + self._answered + 1) // 2
+        return min(size, MAX_GROUP)
 
     def committed(self, count: int, seconds: float) -> None:
         """Note that a group of *count* pieces of work was committed, which took so long."""
         self._answered = count
-        self._serves = min(int(seconds / SLOW), MAX_GROUP)
+        self._is_slow = seconds > count * (SLOW / 2 if self._is_slow else SLOW)
