@@ -212,7 +212,7 @@ async def test_an_idle_host_keeps_nothing_of_the_execution_that_it_ran():
         await engine.register(chain("return_something", flow_id="something"))
         ran = await engine.run("something")
         await anyio.lowlevel.checkpoint()
-        supervisors = [each for each in gc.get_objects() if isinstance(each, ExecutionSupervisor)]
+        supervisors = [each for each in gc.get_objects() if type(each) is ExecutionSupervisor]
         assert ran.execution_id not in [each.execution_id for each in supervisors]
 
 
