@@ -54,16 +54,17 @@ class Waker:
         recovery = self._recovery
         parked = [each for each in execution_ids if not recovery.is_taken(each)]
         taken = [each for each in execution_ids if recovery.is_taken(each)]
-        suspects = [each for each in parked if each in recovery.suspects]
+        # With their counts now: one of them may be forgiven while this takes up the others.
+        suspects = {each: recovery.suspects[each] for each in parked if each in recovery.suspects}
         if len(parked) > len(suspects):
-            ordinary = [each for each in parked if each not in recovery.suspects]
+            ordinary = [each for each in parked if each not in suspects]
             await recovery.take_up(ordinary, only_parked=True)
             self._tell(ordinary)
         for execution_id in taken:
             await recovery.loaded(execution_id)
         self._tell(taken)
         if suspects:  # after the others: one that ends the engine has not kept them asleep
-            self._due_suspects.update((each, recovery.suspects[each]) for each in suspects)
+            self._due_suspects.update(suspects)
             self._suspect_came.set()
 
     async def _wake_apart(self, group: Sequence[str]) -> None:

@@ -413,6 +413,38 @@ async def test_many_that_are_suspected_are_taken_up_in_groups(durable, monkeypat
         assert (gate.came, engine.live_executions) == (count, 0)
 
 
+async def test_one_that_is_forgiven_just_while_it_is_due_again_is_woken_all_the_same(
+    durable, monkeypatch, waiting
+):
+    ran, other, suspect, may_forgive = Ran(), name(0), name(1), anyio.Event()
+    waiting.seconds = 0.3
+    monkeypatch.setattr("actors.waiting.PARK_SECONDS", 0.0)
+    async with durable.open() as engine:
+        await park(engine, FOREVER, 0)
+        await park(engine, 0.0, 1, "a", "wait2", "b")
+        for _ in range(SUSPECT):
+            await engine._store.count_recovery([suspect])
+    read, forgive = SqliteJournal.read_histories, SqliteJournal.forgive
+
+    async def forgive_late(store, execution_ids):
+        await may_forgive.wait()
+        await forgive(store, execution_ids)
+
+    async def read_late(store, execution_ids):
+        if other in execution_ids:
+            may_forgive.set()
+            await until(lambda: not engine._recovery.suspects)
+        return await read(store, execution_ids)
+
+    monkeypatch.setattr(SqliteJournal, "forgive", forgive_late)
+    monkeypatch.setattr(SqliteJournal, "read_histories", read_late)
+    async with durable.open(ran.activity(), ran.activity("b")) as engine:
+        await until(lambda: ran.count and engine._timers.due(suspect) is not None)
+        engine._timers.set(other, engine._timers.due(suspect))
+        assert (await engine.wait(suspect, timeout=PATIENCE)).status == "completed"
+        assert ran.count == 2
+
+
 async def test_one_that_cannot_go_on_is_named_and_keeps_no_other_from_it(reopened):
     ran = Ran()
     async with reopened.open() as engine:
