@@ -195,8 +195,7 @@ class Recovery:
             EngineClosedError: the engine is stopping; so it leaves them as well.
             JournalError: the journal cannot be written to.
         """
-        for execution_id in execution_ids:
-            await self.loaded(execution_id)  # somebody else may be taking it up
+        await self.loaded(execution_ids)  # somebody else may be taking one up
         supervisors = [self._live.get(each) for each in execution_ids]
         with anyio.move_on_after(PROBATION):
             for supervisor in supervisors:
@@ -316,10 +315,11 @@ class Recovery:
         """Whether an execution is live, or about to be."""
         return self._live.get(execution_id) is not None or execution_id in self._loading
 
-    async def loaded(self, execution_id: str) -> None:
-        """Wait while an execution is about to be live: then it is, or cannot be."""
-        while execution_id in self._loading:
-            await self._loading[execution_id].wait()
+    async def loaded(self, execution_ids: Sequence[str]) -> None:
+        """Wait while any of these executions is about to be live: then each is, or cannot be."""
+        loading = self._loading
+        while events := [loading[each] for each in execution_ids if each in loading]:
+            await events[0].wait()
 
     async def _try_to_adopt(
         self,

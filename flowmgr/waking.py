@@ -51,24 +51,29 @@ class Waker:
             await _insist(partial(self._wake_apart, group))
 
     async def _wake(self, execution_ids: Sequence[str]) -> None:
-        recovery = self._recovery
+        recovery, live = self._recovery, self._live
         parked = [each for each in execution_ids if not recovery.is_taken(each)]
         taken = [each for each in execution_ids if recovery.is_taken(each)]
+        loading = [each for each in taken if live.get(each) is None]
         # With their counts now: one of them may be forgiven while this takes up the others.
         suspects = {each: recovery.suspects[each] for each in parked if each in recovery.suspects}
         if len(parked) > len(suspects):
             ordinary = [each for each in parked if each not in suspects]
             await recovery.take_up(ordinary, only_parked=True)
             self._tell(ordinary)
-        for execution_id in taken:
-            await recovery.loaded(execution_id)
+        await recovery.loaded(loading)
         self._tell(taken)
         if suspects:  # after the others: one that ends the engine has not kept them asleep
             self._due_suspects.update(suspects)
             self._suspect_came.set()
+        # Whoever was about to take these up has failed, or has left; their timers are used up.
+        left = [each for each in loading if live.get(each) is None]
+        if left:
+            await self._wake(left)
 
     async def _wake_apart(self, group: Sequence[str]) -> None:
         recovery = self._recovery
+        await recovery.loaded(group)
         asleep = [each for each in group if not recovery.is_taken(each)]
         if asleep:
             await recovery.take_up(asleep, only_parked=True)

@@ -413,6 +413,43 @@ async def test_many_that_are_suspected_are_taken_up_in_groups(durable, monkeypat
         assert (gate.came, engine.live_executions) == (count, 0)
 
 
+@pytest.mark.parametrize("is_suspected", [False, True])
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_one_that_is_due_just_while_somebody_fails_to_take_it_up_is_woken_all_the_same(
+    durable, monkeypatch, is_cancelled, is_suspected
+):
+    ran, asked, is_due = Ran(), anyio.Event(), anyio.Event()
+    async with durable.open() as engine:
+        await park(engine, FOREVER)
+        for _ in range(SUSPECT * is_suspected):
+            await engine._store.count_recovery([name(0)])
+
+    async def fail(store, *args):
+        asked.set()
+        await is_due.wait()
+        await anyio.sleep(0.05)
+        raise JournalError("the journal could not be read")
+
+    async def ask(scope):
+        with scope, pytest.raises(JournalError):
+            await engine.pause(name(0))
+
+    async with durable.open(ran.activity()) as engine, anyio.create_task_group() as group:
+        await recovered(engine)
+        with monkeypatch.context() as broken:
+            broken.setattr(SqliteJournal, "read_events", fail)
+            scope = anyio.CancelScope()
+            group.start_soon(ask, scope)
+            await asked.wait()
+            engine._timers.set(name(0), 0.0)
+            await until(lambda: engine._timers.due(name(0)) is None)
+            is_due.set()
+            if is_cancelled:
+                scope.cancel()
+            await until(lambda: name(0) not in engine._recovery._loading)
+        await until(lambda: engine.live_executions or engine._timers.due(name(0)) is not None)
+
+
 async def test_one_that_is_forgiven_just_while_it_is_due_again_is_woken_all_the_same(
     durable, monkeypatch, waiting
 ):
