@@ -34,6 +34,9 @@ MAX_DEPTH: Final = 20
 PAUSE: Final = 0.5
 """Seconds before a sub-flow is told to stop once more, if that could not be recorded."""
 
+CLOSING_PAUSE: Final = 0.05
+"""Seconds between two looks at whether the engine stops its executions, which it is about to do."""
+
 
 class Child(msgspec.Struct, frozen=True):
     """What a task wants to be run.
@@ -159,7 +162,11 @@ class SubflowRunner:
 
     async def _wait(self, execution_id: str, attempt: Attempt) -> Execution:
         try:
-            return await self._children.wait(execution_id)
+            try:
+                return await self._children.wait(execution_id)
+            except EngineClosedError:
+                await anyio.sleep_forever()  # until the engine, or something else, stops this
+                raise
         except anyio.get_cancelled_exc_class():
             if not self._children.is_closing:
                 with anyio.CancelScope(shield=True):
@@ -172,7 +179,9 @@ class SubflowRunner:
         Code that it has abandoned is waited for as well: nothing may follow this attempt before
         that has ended. A parent that is being cancelled abandons this task when its grace is over.
 
-        While the journal can record nothing, the execution is told again and again.
+        While the journal can record nothing, the execution is told again and again. If the engine
+        is closing and does not take it up any more, as it is parked or paused, it is left to the
+        next start, which stops it before what is around it goes on: that may not end before.
         """
         reason = f"execution {attempt.execution_id} has stopped task '{attempt.started.task}'"
         while True:
@@ -181,8 +190,12 @@ class SubflowRunner:
                 await self._children.wait(execution_id)
             except (EngineBusyError, JournalUnavailableError):
                 await anyio.sleep(PAUSE)
+            except EngineClosedError:
+                while not self._children.is_closing:  # noqa: ASYNC110 - it has no event
+                    await anyio.sleep(CLOSING_PAUSE)
+                return
             except FlowmgrError:
-                break  # it has ended by itself, is not there any more, or is being stopped
+                break  # it has ended by itself, or is not there any more
             else:
                 break
         await self._children.code_left(execution_id, attempt.execution_id)

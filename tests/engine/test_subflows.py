@@ -285,3 +285,36 @@ async def test_a_sub_flow_that_has_ended_is_kept_for_an_execution_that_cannot_go
         assert later.came == 0
         await engine.delete(parent)
         await engine.delete(child.execution_id)
+
+
+@pytest.mark.parametrize(
+    ("how", "status"), [("cancelled", "cancelled"), ("paused", "cancelled"), ("late", "failed")]
+)
+async def test_what_ends_while_the_engine_closes_does_not_leave_its_sub_flow_behind(
+    durable, how, status
+):
+    """The sub-flow is in the journal alone, from which a closing engine takes nothing up."""
+    gate = Gate()
+    inner = {"name": "gate"} if how == "paused" else {"name": "w", "kind": "wait", "seconds": 3600}
+    late = {"timeout": 0.5} if how == "late" else {}
+    async with durable.open_and_close(gate.activity, grace=1) as engine:
+        await engine.register(flow("inner", inner))
+        await engine.register(flow("outer", {"name": "f", "kind": "flow", "flow": "inner"} | late))
+        parent = (await engine.start("outer")).execution_id
+        if how == "paused":
+            await until(lambda: gate.came == 1)
+            (child,) = await engine.list(ExecutionQuery(flow_id="inner"), None, 10)
+            await engine.pause(child.execution_id)
+        else:
+            with anyio.fail_after(PATIENCE):
+                while engine.live_executions > 1 or len(await statuses(engine)) < 2:  # noqa: ASYNC110
+                    await anyio.sleep(0.01)
+        engine.begin_draining()
+        await anyio.sleep(0.05)
+        if how != "late":
+            await engine.cancel(parent)
+    async with durable.open(gate.activity) as engine:
+        found = await engine.wait(parent, timeout=PATIENCE)
+        (child,) = await engine.list(ExecutionQuery(flow_id="inner"), None, 10)
+        assert (found.status, child.status) == (status, "cancelled")
+        assert child.ended_at <= found.ended_at
