@@ -99,8 +99,7 @@ class HostedExecution(ScopeHolder):
         if not self.is_host_closed:
             self.is_host_closed = True
             if state.status == "cancelling":
-                untold = given_up(self._plan, state, self._clock.now())
-                is_told = not self._is_left_alone or not any(untold)
+                is_told = not self._is_left_alone or not self._has_untold()
                 if is_told and (state.ending is None or self._is_end_stopped):
                     self._record_cancelled("stopped")
             elif state.status == "running" and not self._is_left_alone and not state.has_ended:
@@ -111,6 +110,12 @@ class HostedExecution(ScopeHolder):
             self._host_again()
         else:
             self._close_host()
+
+    def _has_untold(self) -> bool:
+        """Whether there are sub-flows that nobody has waited for, as the engine was closing."""
+        if self._is_end_stopped:
+            return self._running_subflows() > 0
+        return any(given_up(self._plan, self.state, self._clock.now()))
 
     def _close_host(self) -> None:
         self.is_host_closed = True

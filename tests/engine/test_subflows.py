@@ -318,3 +318,34 @@ async def test_what_ends_while_the_engine_closes_does_not_leave_its_sub_flow_beh
         (child,) = await engine.list(ExecutionQuery(flow_id="inner"), None, 10)
         assert (found.status, child.status) == (status, "cancelled")
         assert child.ended_at <= found.ended_at
+
+
+async def test_a_finally_that_is_cut_while_the_engine_closes_does_not_leave_its_sub_flow_behind(
+    durable,
+):
+    gate, ran = Gate(), []
+
+    @activity
+    async def last(context):
+        ran.append("last")
+        await anyio.sleep(100 * PATIENCE if len(ran) == 1 else 0)
+
+    inner, outer = flow("inner", {"name": "gate"}), flow("outer", {"name": "gate"})
+    inner["finally"] = {"tasks": [{"name": "last"}]}
+    outer["finally"] = {"tasks": [{"name": "f", "kind": "flow", "flow": "inner"}]}
+    async with durable.open_and_close(gate.activity, last, grace=1) as engine:
+        await engine.register(inner)
+        await engine.register(outer)
+        parent = (await engine.start("outer")).execution_id
+        await until(lambda: gate.came == 1)
+        await engine.cancel(parent)
+        await until(lambda: gate.came == 2)
+        await anyio.sleep(0.7)
+        engine.begin_draining()  # is over when the finally of the sub-flow has come to run
+        await until(lambda: ran == ["last"])
+    async with durable.open(gate.activity, last) as engine:
+        found = await engine.wait(parent, timeout=PATIENCE)
+        (child,) = await engine.list(ExecutionQuery(flow_id="inner"), None, 10)
+        assert (found.status, child.status) == ("cancelled", "cancelled")
+        assert child.ended_at <= found.ended_at
+        assert ran == ["last", "last"]
