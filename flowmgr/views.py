@@ -97,11 +97,17 @@ class Views:
     ) -> Sequence[RecordedEvent]:
         """Return an execution's history, beginning behind position *after*.
 
+        What is recorded already but has not taken effect, a moment later, is left out: whoever
+        sees an event sees what it leads to, whatever is asked next.
+
         Raises:
             ExecutionNotFoundError: there is none with this id.
             ExecutionDamagedError: its record is damaged.
         """
         events = await self._store.read_events(execution_id, after, limit)
+        supervisor = self._live.get(execution_id)
+        if supervisor is not None:
+            events = events[: max(0, supervisor.state.seq - after)]
         if not events and await self._store.get_execution(execution_id) is None:
             raise ExecutionNotFoundError(execution_id)
         return [RecordedEvent(after + n, event) for n, event in enumerate(events, start=1)]
@@ -128,7 +134,7 @@ class Views:
                 continue
             if supervisor is None or is_last:
                 return
-            if supervisor.state.seq <= after:  # a journal may show more than it has acknowledged
+            if supervisor.state.seq <= after:
                 await supervisor.changed()
 
     async def _history(self, execution_id: str) -> Sequence[Event]:

@@ -5,9 +5,11 @@ import itertools
 import anyio
 import pytest
 
-from actors.events import AttemptFailed, WaitStarted
+from actors.events import AttemptFailed, ExecutionStarted, TaskStarted, WaitStarted
 from flowmgr import Settings, activity, open_engine
 from flowmgr.errors import ExecutionNotFoundError
+from flowmgr.journal.sqlite.writer import Writer
+from flowmgr.journal.store import EVERYTHING
 from flowmgr.trees import RetryWait, ScopesWait, SignalWait, TimerWait
 from tests.support.flows import PATIENCE, Gate, recorded, until
 
@@ -269,3 +271,25 @@ async def test_there_is_no_tree_of_what_is_not_there():
     async with open_engine(Settings()) as engine:
         with pytest.raises(ExecutionNotFoundError):
             await engine.tree("missing")
+
+
+async def test_whoever_sees_an_event_in_the_history_sees_in_the_tree_what_it_has_led_to(
+    durable, monkeypatch
+):
+    gate, held, deliver = Gate(), [], Writer._deliver
+    async with durable.open(gate.activity, succeed) as engine:
+        execution_id = (await engine.start(flow("gate", signal()))).execution_id
+        await gate.someone_came.wait()
+        monkeypatch.setattr(Writer, "_deliver", lambda *answers: held.append(answers))
+        gate.opened.set()
+        await until(lambda: held)  # it is recorded, and the engine has not been told
+        assert len(await engine._store.read_events(execution_id, 0, EVERYTHING)) > 2
+        events = await recorded(engine, execution_id)
+        assert [type(each) for each in events] == [ExecutionStarted, TaskStarted]
+        assert await engine.events(execution_id, after=2) == []
+        assert (await engine.tree(execution_id)).scope.task.name == "gate"
+        monkeypatch.setattr(Writer, "_deliver", deliver)
+        for answers in held:
+            deliver(*answers)
+        await waiting_for(engine, execution_id, 1)
+        assert (await engine.tree(execution_id)).scope.status == "waiting"
