@@ -30,10 +30,10 @@ from actors.messages import (
     SkipTask,
 )
 from actors.paths import COMPENSATION, ROOT, task_path
-from actors.plan import Plan
+from actors.plan import Parallel, Plan, PlannedTask
 from actors.routing import go_on
 from actors.skipping import skip
-from actors.state import ExecutionState
+from actors.state import ExecutionState, ScopeState
 
 Events = tuple[Event, ...]
 
@@ -130,25 +130,50 @@ def _retry(
 
 
 def _check_scopes(plan: Plan, state: ExecutionState) -> None:
-    """Refuse a plan that lacks a task at which a scope would go on.
+    """Refuse a plan with which a scope could not go on as it has begun.
 
     Raises:
-        NotAllowedError: it lacks one.
+        NotAllowedError: it lacks the task at which a scope would go on, or that task is to open
+            other branches than it has opened.
     """
-    for path, scope in state.scopes.items():
-        task = scope.stopped_task or scope.next_task or next(reversed(scope.results), None)
+    for path, scope in state.all_scopes():
+        name = scope.stopped_task or scope.next_task or next(reversed(scope.results), None)
+        if name is None:
+            continue
         try:
-            is_known = task is None or task in body_of(plan, path).tasks
+            task = body_of(plan, path).tasks.get(name)
         except NoSuchBodyError:
-            is_known = False
-        if not is_known:
-            raise _no_such_task(plan, task_path(path, task or ""))
+            task = None
+        if task is None and path != ROOT:  # what is started there says so itself
+            raise _no_such_task(plan, task_path(path, name))
+        if task is not None and _has_begun_otherwise(task, scope):
+            raise _other_branches(plan, task_path(path, name))
+
+
+def _has_begun_otherwise(task: PlannedTask, scope: ScopeState) -> bool:
+    """Whether the scope would go on inside of *task*, which has opened other branches there."""
+    fork, construct = scope.fork, task.construct
+    if fork is None or fork.task != task.name or not isinstance(construct, Parallel):
+        return False
+    if scope.stopped_task != task.name:
+        outcome = scope.results.get(task.name)
+        if scope.next_task is not None or outcome is None or outcome.error is None:
+            return False  # it is over, or begins anew
+    return fork.total != len(construct.branches)
 
 
 def _no_such_task(plan: Plan, task: str) -> NotAllowedError:
     return NotAllowedError(
         f"goes on at task '{task}', which version {plan.flow_version} of flow "
         f"'{plan.flow_id}' does not have; retry it on a version that has it, or rerun it"
+    )
+
+
+def _other_branches(plan: Plan, task: str) -> NotAllowedError:
+    return NotAllowedError(
+        f"goes on inside of task '{task}', which has other branches in version "
+        f"{plan.flow_version} of flow '{plan.flow_id}'; retry it on a version that has the same, "
+        "or rerun it"
     )
 
 

@@ -51,6 +51,42 @@ async def test_a_failed_execution_goes_on_at_the_failed_tasks_of_its_branches(wo
         await world.nothing_is_left(engine)
 
 
+@pytest.mark.parametrize("around", ["flow", "map"])
+async def test_a_version_with_another_branch_is_refused_for_what_has_opened_its_branches(
+    world, around
+):
+    def document(*branches):
+        fan = parallel_of(*branches, on_failure="wait")
+        return flow(task("tidy"), fan if around == "flow" else each(fan, items=[1]), task("other"))
+
+    path = "/fan" if around == "flow" else "/each/0/fan"
+    acts = Acts(world, is_open=True, failing=1)
+    async with world.open(acts) as engine:
+        await engine.register(document(task("ok"), task("flaky")))
+        failed = await engine.run("flow")
+        await engine.register(document(task("ok"), task("flaky"), task("undo")))
+        await engine.register(document(task("ok"), body(task("flaky"), task("undo"))))
+        refused = f"inside of task '{path}', which has other branches in version 2"
+        with pytest.raises(ExecutionStateError, match=refused):
+            await engine.retry(failed.execution_id, version=2)
+        assert await engine.get(failed.execution_id) == failed
+        await engine.retry(failed.execution_id, version=3)
+        assert (await world.ended(engine, failed.execution_id)).status == "completed"
+        assert acts.ran == ["tidy", "ok", "flaky", "undo", "other"]
+
+
+async def test_a_version_may_have_other_branches_in_a_task_that_is_over(world):
+    acts = Acts(world, is_open=True, failing=1)
+    async with world.open(acts) as engine:
+        await engine.register(flow(parallel_of(task("ok"), task("tidy")), task("flaky")))
+        failed = await engine.run("flow")
+        branches = (task("ok"), task("tidy"), task("undo"))
+        await engine.register(flow(parallel_of(*branches), task("flaky")))
+        await engine.retry(failed.execution_id, version=2)
+        assert (await world.ended(engine, failed.execution_id)).status == "completed"
+        assert "undo" not in acts.ran
+
+
 async def test_only_the_failed_items_of_a_map_are_run_again(world):
     acts = Acts(world, is_open=True, failing=1)
     async with world.open(acts) as engine:
