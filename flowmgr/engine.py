@@ -231,6 +231,8 @@ class Engine(Operations):
 
         Raises:
             InputError: there is no such task, or the new execution cannot begin there.
+            ContextError: it begins with the flow's first task, and the context is not as the flow's
+                ``input`` says.
             Otherwise as `start`, and as all that change an execution.
         """
         check_asker(by, reason)
@@ -239,7 +241,11 @@ class Engine(Operations):
         plan = await self._plan_for(events, version)
         rerun = Repetition(task, encoded, by, reason)
         begun = repeated(execution_id, events, plan, rerun, self._clock.now())
-        supervisor, reply = self._live.start(_new_id(), plan, begun.started, further=begun.further)
+        started = begun.started
+        # Further on there are results in the context, of which the schema says nothing.
+        if plan.input is not None and started.start_task == plan.start_task:
+            check_input(plan.flow_id, plan.input, bytes(started.context))
+        supervisor, reply = self._live.start(_new_id(), plan, started, further=begun.further)
         await recorded(reply)
         return view(supervisor.execution_id, supervisor.state)
 

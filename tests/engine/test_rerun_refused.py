@@ -2,9 +2,11 @@
 
 import pytest
 
-from flowmgr.errors import InputError
+from flowmgr.errors import ContextError, InputError
+from flowmgr.journal.store import ExecutionQuery
 from tests.engine.constructs.world import body, flow, task
 from tests.engine.steps import Steps, begun_again, items, parallel, sides
+from tests.support.flows import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -163,3 +165,16 @@ async def test_a_rerun_is_refused_where_nothing_can_begin(reopened, refused):
     assert (hint is None) == (problem.hint is None)
     assert hint is None or hint in problem.hint
     assert problem.message in str(caught.value)
+
+
+async def test_a_context_that_is_not_as_the_flows_input_is_refused_where_the_flow_begins(reopened):
+    wanted = {"type": "object", "properties": {"k": {"type": "integer"}}, "required": ["k"]}
+    async with reopened.open(*Steps().all) as engine:
+        document = flow(task("b"), task("c"), input=wanted)
+        ran = await engine.run(document, {"k": 1})
+        with pytest.raises(ContextError, match="not as flow 'flow' wants it"):
+            await engine.rerun(ran.execution_id, context={"k": "x"})
+        for options in ({"context": {"k": 2}}, {"task": "c", "context": {"k": "x"}}):
+            again = await engine.rerun(ran.execution_id, **options)
+            assert (await engine.wait(again.execution_id, PATIENCE)).status == "completed"
+        assert len(await engine.list(ExecutionQuery(), None, 10)) == 3
