@@ -46,17 +46,38 @@ class NameValue(click.ParamType):  # type: ignore[type-arg]
         return name, text
 
 
+def _the_one(context: click.Context, option: click.Parameter, values: tuple[Any, ...]) -> Any:
+    """Return the value of an option; None if it is not given. Which of several is meant?"""
+    if len(values) > 1:
+        rule = "may be given once only: what is chosen matches all that is given"
+        raise click.BadParameter(rule, context, option)
+    return values[0] if values else None
+
+
+def _by_name(
+    context: click.Context, option: click.Parameter, values: tuple[tuple[str, str], ...]
+) -> dict[str, str]:
+    """Return the values by their names, each of which is given once."""
+    found = dict(values)
+    if len(found) < len(values):
+        rule = "may be given once only for each NAME: what is chosen matches all that is given"
+        raise click.BadParameter(rule, context, option)
+    return found
+
+
+_once = functools.partial(click.option, multiple=True, callback=_the_one)
+
 _OPTIONS = [
-    click.option("--status", type=click.Choice(STATUSES), help="How they stand."),
-    click.option("--flow", "flow_id", metavar="ID", help="The flow that they run."),
-    click.option("--flow-version", type=click.IntRange(0), help="The version of it."),
-    click.option(
+    _once("--status", type=click.Choice(STATUSES), help="How they stand."),
+    _once("--flow", "flow_id", metavar="ID", help="The flow that they run."),
+    _once("--flow-version", type=click.IntRange(0), help="The version of it."),
+    _once(
         "--started-after",
         type=Moment(),
         help="Started since: a time with its offset, or 2h for two hours ago.",
     ),
-    click.option("--started-before", type=Moment(), help="Started before."),
-    click.option("--ended-before", type=Moment(), help="Ended before."),
+    _once("--started-before", type=Moment(), help="Started before."),
+    _once("--ended-before", type=Moment(), help="Ended before."),
     click.option(
         "--failures/--no-failures",
         "had_failures",
@@ -67,6 +88,7 @@ _OPTIONS = [
         "--metadata",
         type=NameValue(),
         multiple=True,
+        callback=_by_name,
         help="With this value in their metadata. May be given several times.",
     ),
 ]
@@ -90,7 +112,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     def filtered(*args: Any, **options: Any) -> None:
         given = {field: options.pop(name) for name, field in _FIELDS.items()}
         filters = {field: value for field, value in given.items() if value is not None}
-        metadata = dict(options.pop("metadata"))
+        metadata = options.pop("metadata")
         command(*args, filters=filters | ({"metadata": metadata} if metadata else {}), **options)
 
     for option in reversed(_OPTIONS):
