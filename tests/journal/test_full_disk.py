@@ -13,6 +13,7 @@ import pytest
 from actors.ports import Batch, NotRecordedError
 from flowmgr.errors import JournalUnavailableError
 from flowmgr.journal.sqlite import open_sqlite
+from flowmgr.journal.sqlite.position import PositionFile
 from flowmgr.journal.sqlite.tools import check
 from tests.journal.helpers import ANY, go_on, send, start, start_batch, step, tampered, until
 
@@ -120,6 +121,20 @@ async def test_facts_that_never_found_room_are_answered_when_the_journal_is_clos
         replies[-1].answer()
     async with open_sqlite(path) as store:
         await store.read_events("long", 0, 99)
+
+
+async def test_the_position_file_knows_of_facts_that_found_room_only_at_the_close(
+    path, monkeypatch
+):
+    monkeypatch.setattr("flowmgr.journal.sqlite.writer.FIRST_DELAY", 1000.0)
+    async with open_sqlite(path) as store:
+        replies = await fill_up(store)
+        assert not replies[-1].is_given
+        Pages(store).give()
+    assert replies[-1].answer() is True
+    with tampered(path) as other:
+        [position] = other.execute("SELECT max(position) FROM event").fetchone()
+    assert PositionFile(path).read().position == position
 
 
 async def test_a_database_that_somebody_else_has_locked_is_waited_for(path, monkeypatch):

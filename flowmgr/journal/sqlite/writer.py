@@ -292,6 +292,7 @@ class Writer:
             logger.error("the journal is closed before %d batches could be recorded", count)
             self._fail(self._held, JournalUnavailableError(self._trouble or ""))
         if self._broken is None:
+            self._position.moved_to(self._recorder.journal.position)
             self._position.write()
             self._checkpoint("TRUNCATE")
         self._connection.close()
