@@ -78,7 +78,7 @@ class Waker:
         if asleep:
             await recovery.take_up(asleep, only_parked=True)
             self._tell(asleep)
-            await recovery.watch_over(asleep)
+            await _insist(partial(recovery.watch_over, asleep))  # by itself: they are awake
         for execution_id in group:
             recovery.suspects.pop(execution_id, None)
 

@@ -397,6 +397,33 @@ async def test_nobody_waits_for_those_that_are_suspected_of_whom_a_few_follow_on
         await until(lambda: not engine._recovery.suspects)
 
 
+async def test_one_that_could_not_be_forgiven_at_first_is_not_taken_up_again_for_it(
+    durable, monkeypatch
+):
+    gate, calls, forgive = Gate(), [], SqliteJournal.forgive
+    monkeypatch.setattr("flowmgr.waking.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("flowmgr.recovery.PROBATION", 0.01)
+    async with durable.open() as engine:
+        await park(engine, 0.0, 0, "gate")
+        for _ in range(SUSPECT):
+            await engine._store.count_recovery([name(0)])
+
+    async def fail_once(store, execution_ids):
+        calls.append(execution_ids)
+        if len(calls) == 1:
+            raise JournalError("there was no room")
+        await forgive(store, execution_ids)
+
+    async with durable.open(gate.activity) as engine:
+        await recovered(engine)
+        monkeypatch.setattr(SqliteJournal, "forgive", fail_once)
+        await until(lambda: not engine._recovery.suspects)
+        [unfinished] = await engine._store.list_unfinished()
+        assert (calls, unfinished.recoveries) == ([[name(0)]] * 2, 0)
+        gate.opened.set()
+        assert (await engine.wait(name(0), timeout=PATIENCE)).status == "completed"
+
+
 async def test_many_that_are_suspected_are_taken_up_in_groups(durable, monkeypatch):
     gate, count = Gate(), 50
     monkeypatch.setattr("flowmgr.recovery.PROBATION", FOREVER)
