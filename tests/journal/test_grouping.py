@@ -51,6 +51,12 @@ def test_a_disk_that_was_slow_once_is_fast_again():
     assert committed(grouping, 100, FAST) == 50
 
 
+def test_a_small_group_that_took_as_long_as_any_says_nothing_of_a_slow_disk():
+    grouping = Grouping()
+    grouping.committed(2, 10 * FAST)
+    assert committed(grouping, 98, FAST) == 50
+
+
 @pytest.mark.parametrize("seconds", [0.0, SLOW * 10, 1000.0])
 @pytest.mark.parametrize("waiting", [1, 2, 3, 10_000])
 def test_a_group_has_somebody_in_it_and_a_bound(waiting, seconds):

@@ -92,7 +92,7 @@ async def commits_of(monkeypatch, path, *, seconds, count):
 
 
 async def test_what_arrives_while_a_slow_commit_runs_is_committed_together(monkeypatch, path):
-    assert await commits_of(monkeypatch, path, seconds=0.003, count=300) == 1
+    assert await commits_of(monkeypatch, path, seconds=0.03, count=300) == 1
 
 
 async def test_what_arrives_while_a_fast_commit_runs_is_committed_in_halves(monkeypatch, path):

@@ -8,10 +8,10 @@ MAX_GROUP: Final = 512
 """Pieces of work that are done in one transaction, at most."""
 
 SLOW: Final = 80e-6
-"""Seconds of a commit for each piece of work in it, above which the disk is what all wait for.
+"""Seconds of a commit, for each piece of work in half of all, above which the disk is slow.
 
-That is about what the event loop's thread needs for what two of them are answered to. Half of it is
-enough for a group of all, which is twice as large, to find the disk as slow as one of half did.
+That is about what the event loop's thread needs for what two of them are answered to: it has done
+all that waits by the time that the commit of one half is over.
 """
 
 
@@ -26,7 +26,7 @@ class Grouping:
 
     def __init__(self) -> None:
         self._answered = 0  # pieces of work in the last group, who may be back
-        self._is_slow = False
+        self._seconds = 0.0  # that its commit took
 
     def had_nothing(self) -> None:
         """Note that nothing was waiting: those who were answered are back, or never will be."""
@@ -34,10 +34,10 @@ class Grouping:
 
     def size(self, waiting: int) -> int:
         """Return how many pieces of work go into the next group, *waiting* of them being there."""
-        size = waiting if self._is_slow else (waiting + self._answered + 1) // 2
-        return min(size, MAX_GROUP)
+        half = (waiting + self._answered + 1) // 2
+        is_slow = self._seconds > half * SLOW
+        return min(waiting if is_slow else half, MAX_GROUP)
 
     def committed(self, count: int, seconds: float) -> None:
         """Note that a group of *count* pieces of work was committed, which took so long."""
-        self._answered = count
-        self._is_slow = seconds > count * (SLOW / 2 if self._is_slow else SLOW)
+        self._answered, self._seconds = count, seconds
