@@ -28,6 +28,9 @@ TASKS = 100
 TARGETS = {1: None, 100: Target(0.5, 0.7)}
 """By executions at once: what ours / bare should be."""
 
+MORE_ROUNDS = {1: 1, 100: 5}
+"""By executions at once: how many times as many rounds, one being short and having a target."""
+
 Groups = list[list[bytes]]
 """What was committed: for each transaction, what each row of events had."""
 
@@ -50,7 +53,7 @@ async def measure(backend: str, scale: Scale) -> list[Figure]:
         for at_once, target in TARGETS.items():
             count = max(1, scale.durable_steps // TASKS // at_once)
             rounds: dict[str, list[float]] = {"ours": [], "bare": [], "replay": [], "memory": []}
-            for number in range(scale.durable_rounds):
+            for number in range(scale.durable_rounds * MORE_ROUNDS[at_once]):
                 path = Path(directory) / f"{at_once}-{number}.db"
                 with recorded_groups() as groups:
                     ours = await _rate(f"sqlite:{path}", at_once, count)

@@ -17,7 +17,7 @@ class Scale(msgspec.Struct, frozen=True):
         http_cancellations: likewise over HTTP.
         http_rounds: rounds of each server; they take turns.
         http_requests: requests in each of them.
-        durable_rounds: rounds of each contender with a durable journal.
+        durable_rounds: rounds of each contender with a durable journal, one execution at a time.
         durable_steps: steps in each of them, about.
         branches: branches of a parallel task.
         items: items of a map.
@@ -41,10 +41,10 @@ class Scale(msgspec.Struct, frozen=True):
 
 SCALES = {
     "full": Scale(
-        15, 0.1, (10, 100, 1_000, 10_000), 10_000, 1_000, 300, 5, 4_000, 9, 10_000, 1_000, 10_000
+        15, 0.1, (10, 100, 1_000, 10_000), 10_000, 1_000, 300, 5, 4_000, 5, 10_000, 1_000, 10_000
     ),
     "quick": Scale(
-        4, 0.03, (10, 100, 1_000, 10_000), 10_000, 200, 50, 2, 1_500, 4, 5_000, 1_000, 10_000
+        4, 0.03, (10, 100, 1_000, 10_000), 10_000, 200, 50, 2, 1_500, 2, 5_000, 1_000, 10_000
     ),
     "smoke": Scale(1, 0.001, (10, 100), 50, 5, 5, 1, 20, 1, 100, 10, 10, ("asyncio",)),
 }
