@@ -108,6 +108,20 @@ def tampered(path):
         connection.close()
 
 
+@contextlib.contextmanager
+def tampered_types(path, table):
+    """Change a table behind the journal's back, as a flipped bit can: to values of any type."""
+    strict, lax = ") STRICT", ")       "
+    with tampered(path) as connection:
+        for old, new in ((strict, lax), (lax, strict)):
+            change = "UPDATE sqlite_schema SET sql = replace(sql, ?, ?) WHERE name = ?"
+            connection.execute("PRAGMA writable_schema = ON")
+            assert connection.execute(change, (old, new, table)).rowcount == 1
+            connection.execute("PRAGMA writable_schema = RESET")
+            if new == lax:
+                yield connection
+
+
 def copy_database(path, target):
     """Copy a database with its companions, as they are at this moment."""
     for suffix in COMPANIONS:

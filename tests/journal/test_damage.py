@@ -17,6 +17,7 @@ from tests.journal.helpers import (
     start_batch,
     step,
     tampered,
+    tampered_types,
 )
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +94,56 @@ async def test_an_execution_whose_events_are_damaged_is_quarantined(path, when, 
     async with open_sqlite(path) as store:
         assert reason in await read(store, "e1")
         assert (await store.get_execution("e1")).status == "quarantined"
+
+
+@pytest.mark.parametrize("first_seq", [1, 3])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("first_seq", "1.5"),
+        ("first_seq", "'x'"),
+        ("first_seq", "x'00'"),
+        ("events", TEXT),
+        ("events", "7"),
+        ("events", "7.5"),
+        ("epoch", "'x'"),
+        ("epoch", "x'00'"),
+        ("crc", "'x'"),
+        ("crc", "0.5"),
+    ],
+)
+async def test_in_a_large_database_a_value_of_another_type_is_damage(
+    path, monkeypatch, first_seq, column, value
+):
+    """A small one is refused for it."""
+    monkeypatch.setattr(opening, "MAX_VERIFIED", 0)
+    async with open_sqlite(path) as store:
+        await fill(store)
+    with tampered_types(path, "event") as connection:
+        where = f"WHERE execution = 1 AND first_seq = {first_seq}"
+        changed = connection.execute(f"UPDATE event SET {column} = {value} {where}")
+        assert changed.rowcount == 1
+    async with open_sqlite(path) as store:
+        assert "position" in await read(store, "e1")
+        with pytest.raises(ExecutionDamagedError):
+            await store.read_events("e1", 2, 1)
+        assert (await store.get_execution("e1")).status == "quarantined"
+        assert len(await store.read_events("e2", 0, 99)) == 4
+        assert [each.execution_id for each in await store.list_unfinished()] == ["e2"]
+
+
+async def test_events_whose_execution_is_no_number_any_more_are_named(path, monkeypatch):
+    monkeypatch.setattr(opening, "MAX_VERIFIED", 0)
+    async with open_sqlite(path) as store:
+        await fill(store)
+    with tampered_types(path, "event") as connection:
+        for value, number in (("x'00'", 1), ("'x'", 2), ("9", 3)):
+            connection.execute(f"UPDATE event SET execution = {value} WHERE execution = {number}")
+    [found] = [each for each in check(path).problems if "no execution" in each]
+    assert "3 such" in found
+    async with open_sqlite(path) as store:
+        for name in ("e1", "e2", "e3"):
+            assert "missing" in await read(store, name)
 
 
 async def test_nothing_is_appended_to_a_damaged_execution(path, when):

@@ -17,6 +17,9 @@ from flowmgr.journal.sqlite.rows import DamageFoundError, ExecutionRow, Values
 encode_events: Final = msgspec.json.Encoder().encode
 """Encodes a batch's events as they are stored."""
 
+_TYPES: Final = (int, int, bytes, int, int)
+"""Of what a row has. SQLite does not look at that when it reads: a flipped bit makes text of it."""
+
 _decode_events = msgspec.json.Decoder(list[ExecutionEvent]).decode
 _split_events = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -43,7 +46,12 @@ class Chain:
         self.crc = zlib.crc32(_text(execution_id))
 
     def begin_behind(self, row: Values) -> None:
-        """Begin behind *row*, of which only what the next one says about it is known."""
+        """Begin behind *row*, of which only what the next one says about it is known.
+
+        Raises:
+            DamageFoundError: it cannot be what was recorded.
+        """
+        _check_types(row)
         number, first_seq, events, _, crc = row
         self.next_seq = first_seq + _count(number, first_seq, events)
         self.crc = crc
@@ -75,6 +83,7 @@ class Chain:
         return found
 
     def _check(self, row: Values) -> None:
+        _check_types(row)
         number, first_seq, events, epoch, crc = row
         if first_seq != self.next_seq:
             reason = f"position {self.next_seq} of its events is followed by {first_seq}"
@@ -99,6 +108,11 @@ class Chain:
         if not is_same or (row.summary.ended_at is not None and seq != row.last_seq):
             reason = f"its events end at position {seq} in another way than they did"
             raise DamageFoundError(row.number, reason)
+
+
+def _check_types(row: Values) -> None:
+    if tuple(map(type, row)) != _TYPES:
+        raise DamageFoundError(row[0], f"the events at position {row[1]} are not what was recorded")
 
 
 def _count(number: int, first_seq: int, events: bytes) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -117,7 +117,7 @@ def _verify_events(
         findings.names[error.number] = sound[error.number].summary.execution_id
         del chains[error.number]
 
-    orphans: set[int] = set()
+    orphans: set[Any] = set()
     for batch in connection.execute(READ["all_batches"]):
         findings.batches_read += 1
         chain = chains.get(batch[0])
@@ -129,7 +129,7 @@ def _verify_events(
         elif batch[0] not in rows:
             orphans.add(batch[0])
     if orphans:
-        number, count = min(orphans), len(orphans)
+        number, count = min(orphans, key=str), len(orphans)  # what is damaged need not be a number
         findings.structure.append(
             f"there are events of no execution (number {number}, {count} such)"
         )
