@@ -152,22 +152,25 @@ class ExecutionSupervisor(ResumableExecution):
         run, transition, state = message.run, message.transition, self.state
         if self._routed:
             self._routed_back(run)
-        if state.running is not run.started and not self._is_current(run):
+        started, outcome = run.started, message.outcome
+        if state.running is not started and not self._is_current(run):
             return
-        is_plain = state.status == "running" and not run.started.scope and self._time is None
         following: tuple[Event, ...] = ()
-        if not is_plain and self._is_stopping(run):
-            finished = self._finished(run, message.outcome, None)
+        if state.status == "running" and not started.scope and self._time is None:
+            finished = self._finished(run, outcome, transition)
+            following = follow(self._plan, state, finished, transition.target)
+        elif self._is_stopping(run):
+            finished = self._finished(run, outcome, None)
             if state.status == "cancelling":
                 following = (self._stopped(run, "finished"),)
         else:
-            finished = self._finished(run, message.outcome, transition)
-            if is_plain or state.status != "paused" or transition.target == END:
+            finished = self._finished(run, outcome, transition)
+            if state.status != "paused" or transition.target == END:
                 following = follow(self._plan, state, finished, transition.target)
         if run.task.construct is None:
             self.record((finished, *following))
         else:
-            self.record((*self._taken(run, message.outcome), finished, *following))
+            self.record((*self._taken(run, outcome), finished, *following))
 
     def _routing_failed(self, message: RoutingFailed) -> None:
         run = message.run

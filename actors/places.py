@@ -13,7 +13,14 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final, Protocol
 
 import sniffio
-import trio
+from trio.lowlevel import (
+    Abort,
+    Task,
+    checkpoint,
+    current_task,
+    reschedule,
+    wait_task_rescheduled,
+)
 
 
 class Place(Protocol):
@@ -62,20 +69,20 @@ class _TrioPlace:
     __slots__ = ("_task",)
 
     def __init__(self) -> None:
-        self._task: trio.lowlevel.Task | None = None
+        self._task: Task | None = None
 
     def wait(self) -> Awaitable[None]:
-        self._task = trio.lowlevel.current_task()
-        return trio.lowlevel.wait_task_rescheduled(self._leave)  # noqa: ASYNC105 - by the caller
+        self._task = current_task()
+        return wait_task_rescheduled(self._leave)  # noqa: ASYNC105 - by the caller
 
-    def _leave(self, _: Any) -> trio.lowlevel.Abort:
+    def _leave(self, _: Any) -> Abort:
         self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
+        return Abort.SUCCEEDED
 
     def call(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            trio.lowlevel.reschedule(task)
+            reschedule(task)
 
 
 _PLACES: Final[dict[str, type[_AsyncioPlace | _TrioPlace]]] = {
@@ -85,5 +92,5 @@ _PLACES: Final[dict[str, type[_AsyncioPlace | _TrioPlace]]] = {
 
 _CHECKPOINTS: Final[dict[str, Callable[[], Awaitable[None]]]] = {
     "asyncio": _asyncio_checkpoint,
-    "trio": trio.lowlevel.checkpoint,
+    "trio": checkpoint,
 }

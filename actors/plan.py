@@ -9,7 +9,7 @@ import msgspec
 
 from actors.events import Scalar, Transition
 from actors.expressions import Expression, Schema
-from actors.outcome import ErrorInfo, OutcomeStatus
+from actors.outcome import ErrorInfo, Outcome, OutcomeStatus
 from actors.ports import ActivityRunner
 
 END: Final = "end"
@@ -28,6 +28,10 @@ class Condition(msgspec.Struct, frozen=True):
     on_success: Transition
     on_failure: Transition
     when: Expression | None = None
+
+    def transition(self, outcome: Outcome) -> Transition:
+        """Return where to go after a task that ended so, if the condition holds."""
+        return self.on_success if outcome.error is None else self.on_failure
 
     @classmethod
     def of(

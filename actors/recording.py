@@ -123,7 +123,9 @@ class RecordingActor:
             return
         self._is_handling = True
         try:
-            self._handle(message)
+            self._HANDLERS[type(message)](self, message)
+        except Exception as error:  # noqa: BLE001 - a bug of ours
+            self._handling_failed(message, error)
         finally:
             self._is_handling = False
         state = self.state
@@ -160,15 +162,12 @@ class RecordingActor:
                 message = self._mail.take()
                 if not len(self._mail):
                     self._mail = None
-                self._handle(message)
+                try:
+                    self._HANDLERS[type(message)](self, message)
+                except Exception as error:  # noqa: BLE001 - a bug of ours
+                    self._handling_failed(message, error)
         finally:
             self._is_handling = False
-
-    def _handle(self, message: SupervisorMessage) -> None:
-        try:
-            self._HANDLERS[type(message)](self, message)
-        except Exception as error:  # noqa: BLE001 - a bug of ours
-            self._handling_failed(message, error)
 
     def _handling_failed(self, message: SupervisorMessage, error: Exception) -> None:
         """End this execution, and no other, because of a bug of ours."""
@@ -222,18 +221,22 @@ class RecordingActor:
             if self._reply is not None:
                 reply, self._reply = self._reply, None
                 reply.give(_answer(error))
-            if isinstance(error, LostError):
-                self.was_lost()
-            elif error is not None and not isinstance(error, NotRecordedError):
-                self.journal_failed(error)
+            if error is not None:
+                self._not_recorded(error)
         finally:
             self._is_handling = is_within
         if not is_within and (self._mail is not None or not self.state.busy):
             self._handle_mail()
 
+    def _not_recorded(self, error: Exception) -> None:
+        if isinstance(error, LostError):
+            self.was_lost()
+        elif not isinstance(error, NotRecordedError):
+            self.journal_failed(error)
+
     def _apply(self, events: tuple[Event, ...]) -> None:
-        evolve(self.state, events)
-        actions = self._ACTIONS
+        state, actions = self.state, self._ACTIONS
+        evolve(state, events)
         try:
             for event in events:
                 action = actions.get(type(event))
@@ -241,7 +244,7 @@ class RecordingActor:
                     action(self, event)
         except Exception as error:  # noqa: BLE001 - not the journal's, which is what called
             self.send(BugFound(error))
-        if self._changed is not None or (self._ended is not None and self.state.has_ended):
+        if self._changed is not None or (self._ended is not None and state.ended_at is not None):
             self.notify()
 
     def notify(self) -> None:

@@ -43,11 +43,12 @@ class RouterActor:
             if due is not None:
                 supervisor.send(AttemptToRepeat(run, outcome, due))
                 return
-        # The first condition without a `when` decides: if that is the first one, nobody asks.
-        is_asked = task.conditions and task.conditions[0].when is not None
-        values = partial(_values_behind, run, outcome) if is_asked else dict
+        conditions = task.conditions
+        if conditions and conditions[0].when is None:  # most tasks: nothing has to be evaluated
+            supervisor.send(TaskDecided(run, outcome, conditions[0].transition(outcome)))
+            return
         try:
-            transition = decide(task, outcome, values)
+            transition = decide(task, outcome, partial(_values_behind, run, outcome))
         except ExpressionError as error:
             supervisor.send(RoutingFailed(run, outcome, expression_error(error)))
         else:

@@ -50,7 +50,7 @@ def decide(
             made = values() if made is None else made
             if not _holds(task, condition, made):
                 continue
-        return condition.on_success if outcome.error is None else condition.on_failure
+        return condition.transition(outcome)
     return UNCONDITIONAL_END
 
 

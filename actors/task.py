@@ -44,15 +44,13 @@ class TaskActor(HostedActor[RunTask]):
         not raise then either: the supervisor knows that it cancelled.
         """
         message = self._message
-        environment, task = message.environment, message.task
+        environment, task, begun = message.environment, message.task, message.started
         monotonic, runner = environment.clock.monotonic, task.runner
-        attempt = Attempt(
-            environment.execution_id, message.started, message.context, environment.grace
-        )
+        attempt = Attempt(environment.execution_id, begun, message.context, environment.grace)
         started = monotonic()
         try:
-            if message.scope:
-                attempt.opening = opening(environment.supervisor.state, message.scope)
+            if begun.scope:
+                attempt.opening = opening(environment.supervisor.state, begun.scope)
             if task.arguments is not None:
                 attempt.arguments = evaluated(message)
             assert runner is not None

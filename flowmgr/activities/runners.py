@@ -79,10 +79,11 @@ class TaskRunner:
 
     async def run(self, attempt: Attempt) -> bytes:
         """Await the function; cancelling it cancels the function at its next checkpoint."""
-        if self._binding.is_context_only and attempt.arguments is UNSET:
-            call = self._function(attempt.context)
+        function, binding = self._function, self._binding
+        if binding.is_context_only and attempt.arguments is UNSET:
+            call = function(attempt.context)
         else:
-            call = self._function(**self._binding.bind_for(attempt))
+            call = function(**binding.bind_for(attempt))
         library = LIBRARY.get()
         try:
             result = await call

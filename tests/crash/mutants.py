@@ -49,7 +49,7 @@ def _skip_commits() -> None:
         else:
             if writer._connection.in_transaction:
                 writer._connection.execute("ROLLBACK")
-            writer._recorder._rows.clear()
+            writer._recorder._values.clear()
             writer._recorder.committed()
 
     replace(Writer, "_commit", skipping)

@@ -36,7 +36,7 @@ class Grouping:
         """Return how many pieces of work go into the next group, *waiting* of them being there."""
         half = (waiting + self._answered + 1) // 2
         is_slow = self._seconds > half * SLOW
-        return min(waiting if is_slow else half, MAX_GROUP)
+        return min(waiting if is_slow else half, waiting, MAX_GROUP)
 
     def committed(self, count: int, seconds: float) -> None:
         """Note that a group of *count* pieces of work was committed, which took so long."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import sqlite3
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,7 +24,6 @@ from flowmgr.journal.sqlite.rows import (
     ExecutionRow,
     JournalRow,
     KeyRow,
-    Values,
     metadata_rows,
 )
 from flowmgr.journal.store import ExecutionSummary, summarise
@@ -39,6 +37,11 @@ MAX_ROWS: Final = 512
 """Rows of events that one statement inserts: a statement of SQLite's has so many variables at most
 (32,766), and there is one of them for each number of rows.
 """
+
+COLUMNS: Final = 6
+"""Values that a row of events has; the one at `EVENTS` is the events."""
+
+EVENTS: Final = 3
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -82,11 +85,12 @@ class Recorder:
         self.connection: Final = connection
         self.journal = journal
         self.written = 0
+        self._epoch: Final = journal.epoch
         self._position = journal.position
         self._is_moved = False  # whether the position has to be written, no event having it
         self._heads: dict[str, Head] = {}
         self._before: dict[str, Head | None] = {}  # what those were that the transaction changed
-        self._rows: list[Values] = []  # of events, which are to be inserted
+        self._values: list[Any] = []  # of the rows of events that are to be inserted
         [self._last_number] = connection.execute(READ["last_execution_number"]).fetchone()
 
     def committed(self) -> None:
@@ -104,7 +108,7 @@ class Recorder:
             else:
                 self._heads[execution_id] = head
         self._before.clear()
-        self._rows.clear()
+        self._values.clear()
         self._is_moved = False
 
     def begin(self) -> None:
@@ -129,17 +133,19 @@ class Recorder:
         self._insert_rows()
 
     def _insert_rows(self) -> None:
-        rows = self._rows
-        if not rows:
+        values = self._values
+        if not values:
             return
-        self.written += 3 * PAGE // 2
-        if len(rows) > MAX_ROWS:
+        most = MAX_ROWS * COLUMNS
+        if len(values) > most:
             self.begin()
-        for first in range(0, len(rows), MAX_ROWS):
-            some = rows[first : first + MAX_ROWS]
-            values = list(itertools.chain.from_iterable(some))
-            self.connection.execute(insert_events(len(some)), values)
-        rows.clear()
+        for first in range(0, len(values), most):
+            some = values[first : first + most]
+            self.connection.execute(insert_events(len(some) // COLUMNS), some)
+        # Beside the events, half a page for each row: the index has others on the same page.
+        rows = values[EVENTS::COLUMNS]
+        self.written += 3 * PAGE // 2 + sum(map(len, rows)) + len(rows) * PAGE // 2
+        values.clear()
 
     def move_on(self) -> None:
         """Count a change that is not an event."""
@@ -199,12 +205,13 @@ class Recorder:
         execution_id = batch.execution_id
         crc = self._insert_event(head.number, head.crc, batch, events)
         next_seq = head.next_seq + len(batch.events)
-        summary = summarise(head.summary, execution_id, batch.events)
-        assert summary is not None
-        if summary is head.summary and not head.recoveries:  # nothing but its events is new
+        known = head.summary
+        summary = summarise(known, execution_id, batch.events)
+        if summary is known and not head.recoveries:  # nothing but its events is new
             self._before.setdefault(execution_id, head)
-            self._heads[execution_id] = Head(head.number, next_seq, crc, summary, 0)
+            self._heads[execution_id] = Head(head.number, next_seq, crc, known, 0)
             return
+        assert summary is not None
         recoveries, blamed = head.recoveries, head.blamed
         if recoveries:
             is_parked = head.summary.is_parked or summary.is_parked
@@ -216,11 +223,10 @@ class Recorder:
         self._go_on(batch, Head(head.number, next_seq, crc, summary, recoveries, blamed))
 
     def _insert_event(self, number: int, previous: int, batch: Batch, events: bytes) -> int:
-        self._position += 1
-        first_seq, epoch = batch.first_seq, self.journal.epoch
+        position, first_seq, epoch = self._position + 1, batch.first_seq, self._epoch
         crc = link(previous, batch.execution_id, first_seq, epoch, events)
-        self.written += len(events) + PAGE // 2  # the index has others on the same page
-        self._rows.append((self._position, number, first_seq, events, epoch, crc))
+        self._values += (position, number, first_seq, events, epoch, crc)
+        self._position = position
         return crc
 
     def _update(self, how: str, row: ExecutionRow) -> None:

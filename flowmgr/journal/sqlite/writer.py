@@ -121,21 +121,17 @@ class Writer:
 
     def _take_group(self) -> list[Work]:
         """Wait until there is something to do, and return as much of it as is to be done next."""
-        group: list[Work] = []
         waiting = self._queue
         if waiting.empty():
             self._grouping.had_nothing()
         try:
-            work = waiting.get(timeout=self._timeout())
-            size = self._grouping.size(1 + waiting.qsize())
-            while work is not None:
-                group.append(work)
-                if len(group) == size:
-                    return group
-                work = waiting.get_nowait()
-            self._is_closing = True
+            first = waiting.get(timeout=self._timeout())
         except queue.Empty:
-            pass
+            return []
+        further = self._grouping.size(1 + waiting.qsize()) - 1
+        taken = [first, *[waiting.get_nowait() for _ in range(further)]]
+        group = [work for work in taken if work is not None]
+        self._is_closing = len(group) < len(taken)
         return group
 
     def _timeout(self) -> float | None:
