@@ -85,7 +85,6 @@ class Recorder:
         self.connection: Final = connection
         self.journal = journal
         self.written = 0
-        self._epoch: Final = journal.epoch
         self._position = journal.position
         self._is_moved = False  # whether the position has to be written, no event having it
         self._heads: dict[str, Head] = {}
@@ -223,7 +222,7 @@ class Recorder:
         self._go_on(batch, Head(head.number, next_seq, crc, summary, recoveries, blamed))
 
     def _insert_event(self, number: int, previous: int, batch: Batch, events: bytes) -> int:
-        position, first_seq, epoch = self._position + 1, batch.first_seq, self._epoch
+        position, first_seq, epoch = self._position + 1, batch.first_seq, self.journal.epoch
         crc = link(previous, batch.execution_id, first_seq, epoch, events)
         self._values += (position, number, first_seq, events, epoch, crc)
         self._position = position
