@@ -123,9 +123,7 @@ class RecordingActor:
             return
         self._is_handling = True
         try:
-            self._HANDLERS[type(message)](self, message)
-        except Exception as error:  # noqa: BLE001 - a bug of ours
-            self._handling_failed(message, error)
+            self._handle(message)
         finally:
             self._is_handling = False
         state = self.state
@@ -162,12 +160,15 @@ class RecordingActor:
                 message = self._mail.take()
                 if not len(self._mail):
                     self._mail = None
-                try:
-                    self._HANDLERS[type(message)](self, message)
-                except Exception as error:  # noqa: BLE001 - a bug of ours
-                    self._handling_failed(message, error)
+                self._handle(message)
         finally:
             self._is_handling = False
+
+    def _handle(self, message: SupervisorMessage) -> None:
+        try:
+            self._HANDLERS[type(message)](self, message)
+        except Exception as error:  # noqa: BLE001 - a bug of ours
+            self._handling_failed(message, error)
 
     def _handling_failed(self, message: SupervisorMessage, error: Exception) -> None:
         """End this execution, and no other, because of a bug of ours."""
