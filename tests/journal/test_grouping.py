@@ -10,7 +10,8 @@ FAST = 0.0003
 
 def committed(grouping, waiting, seconds):
     """Have a group taken of those who wait, and committed; return its size."""
-    size = min(grouping.size(waiting), waiting)
+    size = grouping.size(waiting)
+    assert 1 <= size <= waiting
     grouping.committed(size, seconds)
     return size
 
@@ -25,6 +26,12 @@ def test_those_who_all_wait_together_are_served_in_two_halves_from_then_on(many)
         sizes.append(size)
         waiting, away = waiting - size + away, size
     assert sizes == [many // 2] * 6
+
+
+def test_a_group_never_has_more_than_what_waits():
+    grouping = Grouping()
+    committed(grouping, 100, FAST)  # 50 are answered and may be back, but are not yet
+    assert committed(grouping, 1, FAST) == 1
 
 
 def test_who_is_alone_is_served_alone():
