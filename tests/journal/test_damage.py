@@ -132,6 +132,18 @@ async def test_in_a_large_database_a_value_of_another_type_is_damage(
         assert [each.execution_id for each in await store.list_unfinished()] == ["e2"]
 
 
+async def test_an_execution_whose_id_is_no_text_any_more_is_quarantined(path, when):
+    await damage(path, "UPDATE execution SET execution_id = CAST(x'ff' AS TEXT) WHERE number = 1")
+    for _ in range(2):
+        async with open_sqlite(path) as store:
+            assert [each.execution_id for each in await store.list_unfinished()] == ["e2"]
+            statuses = {
+                each.execution_id: each.status for each in await store.list_executions(ANY, None, 9)
+            }
+            assert statuses == {r"\udcff": "quarantined", "e2": "running", "e3": "completed"}
+            assert len(await store.read_events("e2", 0, 99)) == 4
+
+
 async def test_events_whose_execution_is_no_number_any_more_are_named(path, monkeypatch):
     monkeypatch.setattr(opening, "MAX_VERIFIED", 0)
     async with open_sqlite(path) as store:

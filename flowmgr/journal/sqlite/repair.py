@@ -79,9 +79,12 @@ def _follow(
 
 
 def _indexed_id(connection: sqlite3.Connection, number: int) -> str:
-    """Return the id that the index has for an execution: it is stored there once more."""
+    """Return the id that the index has for an execution: it is stored there once more.
+
+    If that is no text any more, it is what can be written of it.
+    """
     found = connection.execute(READ["indexed_id"], (number,)).fetchone()
-    return "" if found is None else str(found[0])
+    return "" if found is None else str(found[0]).encode("utf-8", "backslashreplace").decode()
 
 
 def _with_its_recoveries(rebuilt: ExecutionRow, values: Values) -> ExecutionRow:
