@@ -62,7 +62,8 @@ def name(number):
 
 
 async def park(engine, due, number=0, *tasks):
-    """Record an execution that is parked."""
+    """Record an execution that is parked, and that the engine's own recovery does not find."""
+    await recovered(engine)
     reply = Reply()
     batch = Batch(name(number), 1, parked_history(due, tasks or ("a",)))
     engine._store.append(batch, lambda error: reply.give(error or True))
