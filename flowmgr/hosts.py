@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import anyio
 import sniffio
@@ -64,7 +65,7 @@ class Hosts:
         self._run_in(context, supervisor)
 
     def _run_in(self, context: contextvars.Context, supervisor: ExecutionSupervisor) -> None:
-        host = _Host(supervisor, self._idle, _LOOKS[self._library])
+        host = _Host(supervisor, self._idle, _LIBRARIES[self._library])
         self.root.create_task(self._serve(host), name="execution host", context=context)
 
     def close(self) -> None:
@@ -98,30 +99,49 @@ class Hosts:
                 await anyio.sleep_forever()
 
 
+class _Library(NamedTuple):
+    """What hosts do in a library's own way.
+
+    Attributes:
+        look: returns, for the cancel scope that a host is in, what is not equal as long as further
+            ones are open in it, or the host could be cancelled by somebody else. To close a scope
+            and make another would show it as well, and takes a tenth of a short execution. Where it
+            cannot be seen, no host is used again.
+        cancel: cancels a scope, in the next turn of the loop at the latest; not a checkpoint.
+    """
+
+    look: Callable[[anyio.CancelScope], object]
+    cancel: Callable[[anyio.CancelScope], None]
+
+
 class _Host:
     """A host task: what it runs, and how it is given something else or stopped.
 
     Args:
         supervisor: runs the execution that it is to run first.
         idle: hosts that wait for an execution; this one is there while it does.
-        look: returns, for the cancel scope that the host is in, what is not equal as long as
-            further ones are open in it, or the host could be cancelled by somebody else.
+        library: what it has to do in that library's own way.
 
     Attributes:
         supervisor: runs the execution that it is to run next; None while there is none.
         execution_id: the execution that it runs, or has run last.
     """
 
-    __slots__ = ("_idle", "_is_stopped", "_look", "_place", "_scope", "execution_id", "supervisor")
+    __slots__ = (
+        "_idle",
+        "_is_stopped",
+        "_library",
+        "_place",
+        "_scope",
+        "execution_id",
+        "supervisor",
+    )
 
     def __init__(
-        self,
-        supervisor: ExecutionSupervisor,
-        idle: list[_Host],
-        look: Callable[[anyio.CancelScope], object],
+        self, supervisor: ExecutionSupervisor, idle: list[_Host], library: _Library
     ) -> None:
         self._idle = idle
-        self._look = look
+        self._library = library
         self._place: Place | None = None  # made when it first waits
         self._scope = anyio.CancelScope()
         self._is_stopped = False  # asking the scope takes longer: trio looks at the time for it
@@ -137,7 +157,7 @@ class _Host:
 
     def _stop(self) -> None:
         self._is_stopped = True
-        self._scope.cancel()
+        self._library.cancel(self._scope)
 
     async def run(self) -> None:
         """Run executions, one after the other, for as long as none could tell of one before it.
@@ -148,7 +168,8 @@ class _Host:
         """
         try:
             with self._scope as scope:
-                untouched = self._look(scope)
+                look = self._library.look
+                untouched = look(scope)
                 while self.supervisor is not None:
                     supervisor, self.supervisor = self.supervisor, None
                     self.execution_id = supervisor.execution_id
@@ -156,7 +177,7 @@ class _Host:
                     if self._is_stopped or not _has_left_nothing(supervisor):
                         return
                     del supervisor  # or it would be kept for as long as this waits
-                    if self._look(scope) == untouched and len(self._idle) < MAX_IDLE:
+                    if look(scope) == untouched and len(self._idle) < MAX_IDLE:
                         await self._called()
         except anyio.get_cancelled_exc_class():
             # If an activity has cancelled the asyncio task that it ran in, the scope takes its own
@@ -207,12 +228,21 @@ def _look_on_trio(_: anyio.CancelScope) -> object:
     return getattr(trio.lowlevel.current_task(), "_cancel_status", None) or object()
 
 
-_LOOKS: Final = {"asyncio": _look_on_asyncio, "trio": _look_on_trio}
-"""Looks for scopes that are open inside of one, where only a library's own code can see them.
+def _cancel_on_asyncio(scope: anyio.CancelScope) -> None:
+    scope.cancel()
 
-To close a scope and make another would show it as well, and takes a tenth of a short execution.
-Where it cannot be seen, no host is used again.
-"""
+
+def _cancel_on_trio(scope: anyio.CancelScope) -> None:
+    # What is cancelled at once keeps the frames of those who have asked for it, down to the
+    # request, until it has ended: with thousands, twice the time. trio itself finds a deadline that
+    # is over, in its next turn.
+    scope.deadline = -math.inf
+
+
+_LIBRARIES: Final = {
+    "asyncio": _Library(_look_on_asyncio, _cancel_on_asyncio),
+    "trio": _Library(_look_on_trio, _cancel_on_trio),
+}
 
 
 async def _absorb_stray_cancellation() -> None:

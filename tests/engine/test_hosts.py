@@ -133,7 +133,11 @@ async def test_hosts_are_used_again():
 
 @pytest.mark.anyio
 async def test_hosts_are_not_used_again_where_open_scopes_cannot_be_seen(monkeypatch):
-    monkeypatch.setattr(hosts, "_LOOKS", dict.fromkeys(hosts._LOOKS, lambda scope: object()))
+    blind = {
+        name: library._replace(look=lambda scope: object())
+        for name, library in hosts._LIBRARIES.items()
+    }
+    monkeypatch.setattr(hosts, "_LIBRARIES", blind)
     async with open_engine() as engine:
         for _ in range(5):
             assert (await engine.run(chain("task1"))).status == "completed"
