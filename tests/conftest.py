@@ -1,5 +1,8 @@
 """What all tests share."""
 
+import gc
+import subprocess
+
 import pytest
 from hypothesis import settings
 
@@ -22,3 +25,23 @@ def anyio_backend(request):
     a function, because a clock serves one run only.
     """
     return request.param() if callable(request.param) else request.param
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate of the host "secure.test", and its key, in one file."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+        f" -subj /CN=secure.test -addext subjectAltName=DNS:secure.test"
+        f" -keyout {path} -out {path}.c"
+    )
+    subprocess.run(command.split(), check=True, capture_output=True)
+    path.write_text(path.read_text() + path.with_name("both.pem.c").read_text())
+    return path
+
+
+def pytest_collection_finish():
+    """Keep what the thousands of tests consist of out of every collection of garbage in them."""
+    gc.collect()
+    gc.freeze()

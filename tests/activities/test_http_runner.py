@@ -5,7 +5,6 @@ import gzip
 import json
 import re
 import ssl
-import subprocess
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -417,20 +416,6 @@ async def test_a_redirect_that_leads_nowhere_fails(location):
 
 
 # TLS
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate of the host "secure.test", and its key, in one file."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        f" -subj /CN=secure.test -addext subjectAltName=DNS:secure.test"
-        f" -keyout {path} -out {path}.c"
-    )
-    subprocess.run(command.split(), check=True, capture_output=True)
-    path.write_text(path.read_text() + path.with_name("both.pem.c").read_text())
-    return path
 
 
 async def test_a_certificate_is_verified_against_the_name_in_the_url(certificate):

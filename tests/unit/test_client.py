@@ -1,9 +1,13 @@
 """How the command line asks a server."""
 
+import ssl
+
+import anyio
 import httpx
 import pytest
 from click.testing import CliRunner
 
+from tests.support.answering import answering, message
 from web.cli import main
 from web.commands.changes import BULK_PATIENCE
 from web.commands.client import PATIENCE, Server
@@ -35,3 +39,15 @@ def test_a_server_may_take_long_to_change_many(asked):
     ran = CliRunner().invoke(main, ["executions", "delete", *filters])
     assert ran.exit_code == 0, ran.output
     assert asked == [(BULK_PATIENCE, {})]
+
+
+@pytest.mark.anyio
+async def test_the_certificate_of_a_server_is_verified(certificate):
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    async with answering(message(200, b"{}"), tls) as server:
+        command = ["executions", "show", "e", "--url", server.url("/", scheme="https")]
+        ran = await anyio.to_thread.run_sync(CliRunner().invoke, main, command)
+        assert server.requests == []
+    assert ran.exit_code == 2
+    assert "certificate" in ran.stderr

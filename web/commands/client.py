@@ -56,7 +56,10 @@ class Server:
     def __init__(self, url: str) -> None:
         self._url = url
         try:
-            self._client = httpx.Client(base_url=url)
+            # To load what certificates are verified by takes longer than all else that a command
+            # does, so it is left out where there are none.
+            has_certificate = httpx.URL(url).scheme != "http"
+            self._client = httpx.Client(base_url=url, verify=has_certificate)
         except httpx.InvalidURL as error:
             msg = f"{url!r} is no URL of a server: {error}"
             raise UnreachableError(msg) from error
