@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# Hundreds of processes are started by the tests, and each would compile everything for itself.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check demo bench crash fuzz format clean
 
 $(READY): pyproject.toml

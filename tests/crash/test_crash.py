@@ -49,9 +49,10 @@ def test_a_server_killed_at_a_named_point_keeps_its_promises(
     order = Order(str(tmp_path), backend, seed=chance.randrange(10**6))
     campaign = Campaign(order)
     points = list(GROUPS[group])
-    report = campaign.run(
-        [life for point in points for life in (under_load(chance), to_point(point, chance))]
-    )
+    lives = [to_point(point, chance) for point in points]
+    for place in range(0, len(lives) + len(lives) // 2, 3):
+        lives.insert(place, under_load(chance))
+    report = campaign.run(lives)
     assert_kept(report, tmp_path)
     assert report.counts["healed"]
     assert set(points) <= report.kills.keys()

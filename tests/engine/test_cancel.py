@@ -661,7 +661,8 @@ async def test_ten_thousand_executions_that_sleep_are_all_cancelled():
     gate = Gate()
     async with open_engine(activities=[gate.activity]) as engine:
         tasks = count_tasks()
-        ids = [(await engine.start(chain("gate"))).execution_id for _ in range(10_000)]
+        await engine.register(chain("gate"))
+        ids = [(await engine.start("chain")).execution_id for _ in range(10_000)]
         await until(lambda: gate.came == 10_000)
         for execution_id in ids:
             await engine.cancel(execution_id)

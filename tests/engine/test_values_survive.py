@@ -58,16 +58,17 @@ def exact(value):
 async def test_a_hundred_thousand_values_are_the_same_for_the_next_task_and_after_a_recovery(
     tmp_path,
 ):
-    chance = random.Random(1)
     names = [f"t{number}" for number in range(TASKS + 1)]
-    received = {}
+    chances = [random.Random(number) for number in range(EXECUTIONS)]
+    received = [{} for _ in range(EXECUTIONS)]
 
     def make(name, before):
         @activity(name)
         async def step(context):
+            number = context["number"]
             if before is not None:
-                received[before] = exact(context[f"{before}_result"])
-            return random_value(chance)
+                received[number][before] = exact(context[f"{before}_result"])
+            return random_value(chances[number])
 
         return step
 
@@ -76,15 +77,15 @@ async def test_a_hundred_thousand_values_are_the_same_for_the_next_task_and_afte
     settings = Settings(journal=f"sqlite:{tmp_path}/flowmgr.db", durability="relaxed")
     async with open_engine(settings, activities=steps) as engine:
         await engine.register(chain(*names))
-        for _ in range(EXECUTIONS):
-            found = await engine.run("chain", timeout=PATIENCE)
+        started = [await engine.start("chain", {"number": each}) for each in range(EXECUTIONS)]
+        for execution, live in zip(started, received, strict=True):
+            found = await engine.wait(execution.execution_id, timeout=PATIENCE)
             recovered = fold(await recorded(engine, found.execution_id))
-            for name, value in received.items():
+            for name, value in live.items():
                 assert exact(recovered.context[f"{name}_result"]) == value
                 error = recovered.results[name].error
                 assert error is None or (error.type, value[0]) == ("ValueRefusedError", "NoneType")
                 refused += error is not None
-            values += len(received)
-            received.clear()
+            values += len(live)
     assert values == TASKS * EXECUTIONS
     assert 0.001 < refused / values < 0.2

@@ -36,7 +36,9 @@ def server(request: pytest.FixtureRequest):
         ["web", "serve", "--journal", "memory", "--activities", ACTIVITIES, *options]
     ) as process:
         process.wait_until_ready()
-        with httpx.Client(base_url=process.url, timeout=PATIENCE, trust_env=False) as client:
+        with httpx.Client(
+            base_url=process.url, timeout=PATIENCE, trust_env=False, verify=False
+        ) as client:
             yield Served(request.param, process, client)
 
 

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.anyio
 
 FLIPS = 500
 BEGIN = 1_700_000_000.0
-NAMES = [uuid7(BEGIN + number, number) for number in range(24)]
-KEYS = [("flow", f"key-{number}") for number in range(0, 24, 3)]
+NAMES = [uuid7(BEGIN + number, number) for number in range(12)]
+KEYS = [("flow", f"key-{number}") for number in range(0, 12, 3)]
 FLOWS = ["flow", "deleted", "other"]
 QUERIES = [
     ANY,

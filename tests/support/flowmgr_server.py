@@ -163,7 +163,9 @@ def serving(
         fixed += ["--journal", "memory"]
     with ServerProcess(["web", "serve", *fixed, *options], env=env) as process:
         process.wait_until_ready()
-        with httpx.Client(base_url=process.url, timeout=PATIENCE, trust_env=False) as client:
+        with httpx.Client(
+            base_url=process.url, timeout=PATIENCE, trust_env=False, verify=False
+        ) as client:
             yield Served(backend, process, client)
         if is_killed:
             process.kill()
