@@ -38,6 +38,8 @@ UNFINISHED = ("running", "cancelling", "paused", "quarantined")
 
 LOOK_SECONDS = 0.005
 
+DRAIN_SECONDS = 0.03
+
 STOP_SECONDS = 10.0
 
 SIGNS = ("Traceback", "bug in flowmgr", "damaged", "made again", "abandoned", "imported late")
@@ -241,7 +243,7 @@ class Campaign:
                 if item["status"] in {"paused", "quarantined"}:
                     self.report.counts[item["status"]] += 1
                     self.client.ask("POST", f"/executions/{item['execution_id']}/resume")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(DRAIN_SECONDS)
 
     def _unfinished(self, status: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self._get(f"/executions?status={status}&limit=100")["items"]

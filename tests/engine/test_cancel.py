@@ -657,17 +657,18 @@ async def test_of_a_thousand_executions_only_the_cancelled_one_is_cancelled():
         assert statuses == ["completed"] * 500 + ["cancelled"] + ["completed"] * 499
 
 
-async def test_ten_thousand_executions_that_sleep_are_all_cancelled():
+async def test_thousands_of_executions_that_sleep_are_all_cancelled():
+    count = 2_000  # the benchmark of those asleep has 10,000
     gate = Gate()
     async with open_engine(activities=[gate.activity]) as engine:
         tasks = count_tasks()
         await engine.register(chain("gate"))
-        ids = [(await engine.start("chain")).execution_id for _ in range(10_000)]
-        await until(lambda: gate.came == 10_000)
+        ids = [(await engine.start("chain")).execution_id for _ in range(count)]
+        await until(lambda: gate.came == count)
         for execution_id in ids:
             await engine.cancel(execution_id)
         for execution_id in ids:
             found = await engine.wait(execution_id)
             assert (found.status, only_line(found).how) == ("cancelled", "stopped")
-        assert gate.left == 10_000
+        assert gate.left == count
         await assert_nothing_is_left(engine, tasks)

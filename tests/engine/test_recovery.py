@@ -28,7 +28,7 @@ from flowmgr.errors import ExecutionStateError, SignalError
 from flowmgr.journal.sqlite.journal import SqliteJournal
 from flowmgr.journal.store import ExecutionQuery
 from flowmgr.language.definition import FlowDefinition
-from flowmgr.recovery import CHUNK, Recovery
+from flowmgr.recovery import Recovery
 from flowmgr.triage import MAX_KILLS, SUSPECT
 from tests.engine.constructs.world import body, task
 from tests.support.flows import PATIENCE, chain, ending_of, recorded, until
@@ -296,8 +296,9 @@ async def test_an_execution_whose_activity_is_not_loaded_stays_as_it_is_until_it
     assert (found.status, after.ran) == ("completed", ["a"])
 
 
-async def test_many_executions_are_recovered_and_each_once(reopened):
-    count = CHUNK + 20
+async def test_many_executions_are_recovered_and_each_once(reopened, monkeypatch):
+    monkeypatch.setattr("flowmgr.recovery.CHUNK", 100)
+    count = 120
     before, after = Steps(waits_in="a"), Steps()
     async with reopened.open(*before.all("a", "b")) as engine:
         await engine.register(chain("a", "b"))

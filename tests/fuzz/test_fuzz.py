@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.fuzz.harness import BACKENDS, check, shown
 from tests.fuzz.story import random_story, stories
 
-FLOWS = 120
+FLOWS = 80
 FIRST = 5_000_000
 
 

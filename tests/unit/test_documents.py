@@ -34,7 +34,7 @@ def nested(levels: int, inner: object = 0) -> object:
 
 
 @given(JSON_VALUES, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_what_was_written_is_read_back(value, ensure_ascii):
     read = parse_json(json.dumps(value, ensure_ascii=ensure_ascii).encode())
     assert read == value
@@ -82,7 +82,7 @@ FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=12).map(b"".join) | st.binary(max_size=12))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_exactly_the_documents_that_a_strict_model_reads_are_read(text):
     try:
         expected = strict_reading(text)
@@ -228,7 +228,7 @@ def test_a_context_of_exactly_one_mebibyte_passes_and_one_more_byte_does_not(fil
 
 
 @given(st.dictionaries(ANY_TEXT, JSON_VALUES, max_size=5), st.integers(-3, 3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_size_of_a_context_is_that_of_its_usual_text(context, difference):
     size = len(json.dumps(context, ensure_ascii=False).encode())
     if difference >= 0:

@@ -195,7 +195,7 @@ async def run(story):
 
 
 @given(story=stories())
-@settings(max_examples=150)
+@settings(max_examples=100)
 async def test_the_engine_does_what_a_plain_interpreter_does(story):
     found, expected = await run(story), interpret(story)
     assert found == expected

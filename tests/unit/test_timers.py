@@ -178,7 +178,7 @@ async def test_what_was_replaced_and_cleared_is_forgotten():
     assert len(timers._heap) <= 2 + SLACK
 
 
-async def test_a_hundred_thousand_take_little_memory():
+def test_a_hundred_thousand_take_little_memory():
     timers, ids = Timers(SystemClock()), [f"e{number}" for number in range(100_000)]
     tracemalloc.start()
     for number, execution_id in enumerate(ids):

@@ -578,7 +578,7 @@ def check_answer(document: object, activities: object) -> None:
 
 
 @given(DOCUMENTS, st.none() | st.lists(WORDS, max_size=3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_document_is_a_flow_or_has_problems_with_places(document, activities):
     check_answer(document, activities)
 
@@ -614,7 +614,7 @@ def mutated_flows(draw):
 
 
 @given(mutated_flows(), st.none() | st.just(["task1", "task2", "task3", "a", "b", "c"]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_damaged_flow_is_a_flow_or_has_problems_with_places(document, activities):
     check_answer(document, activities)
 
