@@ -163,8 +163,11 @@ def serving(
         fixed += ["--journal", "memory"]
     with ServerProcess(["web", "serve", *fixed, *options], env=env) as process:
         process.wait_until_ready()
+        # Of more connections than it keeps, httpx closes idle ones: one too that another thread has
+        # just been given, but has not begun to use.
+        limits = httpx.Limits(max_keepalive_connections=None)
         with httpx.Client(
-            base_url=process.url, timeout=PATIENCE, trust_env=False, verify=False
+            base_url=process.url, timeout=PATIENCE, trust_env=False, verify=False, limits=limits
         ) as client:
             yield Served(backend, process, client)
         if is_killed:
