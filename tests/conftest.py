@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import gc
+import signal
 import subprocess
 
 import pytest
@@ -11,6 +12,10 @@ BACKENDS = [
     pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
     pytest.param(("trio", {}), id="trio"),
 ]
+
+# What runs in the background is often told to ignore Ctrl-C, and so would be what tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: a machine that is busy with something else must not fail a property.
 settings.register_profile("flowmgr", deadline=None)
