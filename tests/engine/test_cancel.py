@@ -1,7 +1,10 @@
 """When the API says `cancelled`, no code of that execution is running any more."""
 
+import gc
 import itertools
 import threading
+from collections import Counter
+from types import FrameType
 
 import anyio
 import anyio.from_thread
@@ -672,3 +675,20 @@ async def test_thousands_of_executions_that_sleep_are_all_cancelled():
             assert (found.status, only_line(found).how) == ("cancelled", "stopped")
         assert gate.left == count
         await assert_nothing_is_left(engine, tasks)
+
+
+def kept_frames():
+    """The functions that have been called and whose frames are still there."""
+    return Counter(each.f_code for each in gc.get_objects() if isinstance(each, FrameType))
+
+
+async def test_an_execution_that_is_cancelled_keeps_no_frames_of_who_has_cancelled_it():
+    count, gate = 20, Gate()
+    async with open_engine(activities=[gate.activity]) as engine:
+        await engine.register(chain("gate"))
+        ids = [(await engine.start("chain")).execution_id for _ in range(count)]
+        await until(lambda: gate.came == count)
+        before = kept_frames()
+        for execution_id in ids:
+            await engine.cancel(execution_id)
+        assert [code for code, kept in (kept_frames() - before).items() if kept >= count] == []
