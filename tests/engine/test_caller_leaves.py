@@ -57,6 +57,7 @@ def left(request, tmp_path, monkeypatch):
         document = chain("step", "last")
         document["conditions"][0]["target_task_failure"] = "end"
         async with open_engine(Settings(journal=f"sqlite:{path}"), activities=[step, last]) as it:
+            await until(lambda: it.recovery.is_over)  # or it may come to this execution meanwhile
             failed = await it.run(document, timeout=PATIENCE)
             assert failed.status == "failed"
             with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
