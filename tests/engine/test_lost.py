@@ -26,6 +26,7 @@ def database(tmp_path):
 async def opened(tmp_path, *activities):
     settings = Settings(journal=f"sqlite:{tmp_path / 'journal.db'}")
     async with open_engine(settings, activities=activities) as engine:
+        await until(lambda: engine.recovery.is_over)  # or it may come to what is started meanwhile
         yield engine
 
 
