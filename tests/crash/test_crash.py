@@ -50,7 +50,7 @@ def test_a_server_killed_at_a_named_point_keeps_its_promises(
     campaign = Campaign(order)
     points = list(GROUPS[group])
     lives = [to_point(point, chance) for point in points]
-    for place in range(0, len(lives) + len(lives) // 2, 3):
+    for place in range(0, len(lives) * 3 // 2, 3):  # before every second one
         lives.insert(place, under_load(chance))
     report = campaign.run(lives)
     assert_kept(report, tmp_path)
