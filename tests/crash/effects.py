@@ -1,7 +1,8 @@
 """What activities leave behind outside of the journal: an oracle that no crash can take back.
 
 Every line is written with one `write` to a file that is open for appending, so it is there as soon
-as it was written, whatever becomes of the process.
+as it was written, whatever becomes of the process. One that was torn does not count: its activity
+has come no further than before it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.support.lines import leave_line, whole_lines
 
 
 class Attempt(NamedTuple):
@@ -43,7 +46,7 @@ def write_to(path: Path) -> None:
 
 def leave(what: str) -> None:
     """Leave a line that *what* has happened in the current attempt."""
-    os.write(_file[0], " ".join(map(str, (what, *current.get()))).encode() + b"\n")
+    leave_line(_file[0], what, *current.get())
 
 
 class Effects:
@@ -60,8 +63,7 @@ class Effects:
         self.done: dict[Visit, set[int]] = defaultdict(set)
         self.failed: dict[Visit, set[int]] = defaultdict(set)
         self.count = 0
-        for line in path.read_text().splitlines() if path.exists() else ():
-            what, execution_id, task, visit, attempt = line.split()
+        for what, execution_id, task, visit, attempt in whole_lines(path):
             where, number = Visit(execution_id, task, int(visit)), int(attempt)
             self.count += 1
             if what == "began":

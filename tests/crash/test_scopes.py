@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.flowmgr_server import BACKENDS, serving
+from tests.support.lines import whole_lines
 
 KILLS = 6
 EXECUTIONS = 3
@@ -142,8 +143,7 @@ def check_effects(file: Path, started: list[str]) -> None:
     """Every place was come to, no attempt ran twice, and none after one that is done."""
     began: dict[str, list[int]] = defaultdict(list)
     done: dict[str, int] = {}
-    for line in file.read_text().splitlines():
-        word, place, attempt = line.split()
+    for word, place, attempt in whole_lines(file):
         if word == "began":
             began[place].append(int(attempt))
         else:

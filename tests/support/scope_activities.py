@@ -9,13 +9,13 @@ import anyio
 import anyio.lowlevel
 
 from flowmgr.activities.declaration import activity
+from tests.support.lines import leave_line
 
 
 def _leave(file: str, *words: object) -> None:
-    # One write of a short line to a file that is appended to is not torn, whoever is killed.
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
-        os.write(descriptor, (" ".join(map(str, words)) + "\n").encode())
+        leave_line(descriptor, *words)
     finally:
         os.close(descriptor)
 
