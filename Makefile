@@ -18,7 +18,7 @@ run: $(READY)     ## serve on http://127.0.0.1:8000 with the example flow regist
 	$(BIN)/flowmgr serve --flows examples/flow123.json
 
 test: $(READY)    ## the whole test suite, on asyncio, uvloop and trio
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)   ## formatting, lint, types, import layers
 	$(BIN)/ruff format --check .
