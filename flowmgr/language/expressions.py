@@ -143,6 +143,8 @@ def _is_path(node: Node) -> bool:
 
 
 def _own(run: Run, value: Any) -> Any:
+    if isinstance(value, str):
+        run.spend(len(value) >> 6)  # it is shared here, but not where a template repeats it
     if not isinstance(value, (list, dict)):
         return value
     encoded = encode_value(value)

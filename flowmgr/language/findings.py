@@ -34,9 +34,14 @@ _KINDS = (
 
 
 class Findings:
-    """Problems (or warnings), listed up to `MAX_FINDINGS` and counted beyond."""
+    """Problems (or warnings), listed up to `MAX_FINDINGS` and counted beyond.
+
+    Attributes:
+        formula_size: characters of expressions that the document has had so far.
+    """
 
     def __init__(self) -> None:
+        self.formula_size = 0
         self._listed: list[Problem] = []
         self._unlisted = 0
 

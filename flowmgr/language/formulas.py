@@ -21,6 +21,9 @@ from flowmgr.language.members import check_members, check_members_of_template
 from flowmgr.language.schemas import SchemaError, compile_schema
 from flowmgr.language.templates import TemplateError, compile_template
 
+MAX_FORMULAS: Final = 262_144
+"""Characters that all expressions of a flow may have: a second or two, as measured."""
+
 _OPENING: Final = "${"
 
 _Checks = tuple[Callable[[Any], object], ...]
@@ -54,7 +57,8 @@ def read_template(fields: Fields, field: str) -> Any:
     """A template that is there; None if there is a problem with it."""
     value = fields.copied(field)
     checks = (compile_template, check_members_of_template)
-    return value if _passes(fields, field, checks, value) else None
+    is_fine = _fits(fields, field, _size(value)) and _passes(fields, field, checks, value)
+    return value if is_fine else None
 
 
 def read_object_template(fields: Fields, field: str) -> Any:
@@ -92,7 +96,37 @@ def _read_source(fields: Fields, field: str, checks: _Checks) -> str | None:
     if not isinstance(value, str):
         fields.add_wrong_type(field, "a string")
         return None
-    return value if _passes(fields, field, checks, value) else None
+    is_fine = _fits(fields, field, len(value)) and _passes(fields, field, checks, value)
+    return value if is_fine else None
+
+
+def _size(template: Any) -> int:
+    """Return how many characters the expressions of a template have, at most."""
+    size, pending = 0, [template]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            pieces = value.split(_OPENING)[1:]
+            size += sum(len(_OPENING) + (piece.rfind("}") + 1 or len(piece)) for piece in pieces)
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            pending += value.values()
+    return size
+
+
+def _fits(fields: Fields, field: str, size: int) -> bool:
+    """Whether there is not more to compile in the document than may be; said once if there is."""
+    findings = fields.findings
+    had_fitted = findings.formula_size <= MAX_FORMULAS
+    findings.formula_size += size
+    if findings.formula_size <= MAX_FORMULAS:
+        return True
+    if had_fitted:
+        message = f"With field '{field}' of {fields.subject}, the expressions of the flow have more"
+        hint = "do more of it in activities, or in flows that it runs"
+        fields.add(field, "too_long", f"{message} than {MAX_FORMULAS:,} characters", hint)
+    return False
 
 
 def _passes(fields: Fields, field: str, checks: _Checks, value: Any) -> bool:

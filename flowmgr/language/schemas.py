@@ -9,7 +9,7 @@ import jsonschema_rs
 from actors.expressions import Schema
 from actors.values import ValueRefusedError, encode_value
 from flowmgr.language.findings import join, kind_of
-from flowmgr.language.schema_references import check_references
+from flowmgr.language.schema_references import ReferencesError, count_ways
 
 MAX_PROBLEMS: Final = 100
 
@@ -17,6 +17,9 @@ MAX_PROBLEMS: Final = 100
 _ALL_PROBLEMS_BYTES: Final = 16_384
 _MAX_SENTENCE: Final = 300
 _MAX_SCHEMA_BYTES: Final = 65_536
+
+_MAX_VISITS: Final = 200_000_000
+"""Visits of parts of a schema, if each byte of JSON were a value: below a second, as measured."""
 
 # Rust's regex crate never backtracks, and these bound what a pattern may become.
 _PATTERNS: Final = jsonschema_rs.RegexOptions(size_limit=65_536, dfa_size_limit=1_048_576)
@@ -37,7 +40,7 @@ class SchemaError(ValueError):
 
 
 def compile_schema(document: Any) -> Schema:
-    """Compile a JSON Schema: of draft 2020-12, unless ``$schema`` names another draft.
+    """Compile a JSON Schema: of draft 2020-12, unless ``$schema`` names another one since draft 6.
 
     Nothing is fetched, ever. Formats are not checked: they are notes for the reader. Patterns have
     no look-around and no back references.
@@ -55,9 +58,11 @@ def compile_schema(document: Any) -> Schema:
     if size > _MAX_SCHEMA_BYTES:
         message = f"The schema has {size:,} bytes, and {_MAX_SCHEMA_BYTES:,} are allowed"
         raise SchemaError("", f"{message}; split it by task")
-    problem = check_references(document)
-    if problem is not None:
-        raise SchemaError(*problem)
+    _check_draft(document)
+    try:
+        ways = count_ways(document)
+    except ReferencesError as error:
+        raise SchemaError(error.pointer, str(error)) from error
     try:
         validator = jsonschema_rs.validator_for(
             document, offline=True, validate_formats=False, pattern_options=_PATTERNS
@@ -66,16 +71,29 @@ def compile_schema(document: Any) -> Schema:
         raise SchemaError(join("", *error.instance_path), _sentence(error)) from error
     except ValueError as error:
         raise SchemaError("", f"The schema cannot be used: {error}") from error
-    return _CompiledSchema(validator)
+    return _CompiledSchema(validator, _MAX_VISITS // ways)
+
+
+def _check_draft(document: object) -> None:
+    named = document.get("$schema") if isinstance(document, dict) else None
+    if isinstance(named, str) and "draft-04" in named:  # its `id` changes what references mean
+        message = "Draft 4 cannot be used; leave $schema out, and write the schema in draft 2020-12"
+        raise SchemaError("/$schema", message)
 
 
 class _CompiledSchema:
-    """A schema that has been compiled."""
+    """A schema that has been compiled.
 
-    __slots__ = ("_validator",)
+    Args:
+        validator: checks values.
+        max_bytes: bytes of JSON that a value may have, so that checking it does not take long.
+    """
 
-    def __init__(self, validator: jsonschema_rs.Validator) -> None:
+    __slots__ = ("_max_bytes", "_validator")
+
+    def __init__(self, validator: jsonschema_rs.Validator, max_bytes: int) -> None:
         self._validator = validator
+        self._max_bytes = max_bytes
 
     def problems(self, value: Any) -> list[tuple[str, str]]:
         """Return what is wrong with *value*: JSON Pointers and sentences; empty if it is valid.
@@ -83,9 +101,13 @@ class _CompiledSchema:
         There are `MAX_PROBLEMS` at most, and of a large value only the first.
         """
         try:
+            size = len(encode_value(value))
+            if size > self._max_bytes:
+                message = f"The value has {size:,} bytes, and with so many ways through its schema"
+                return [("", f"{message} {self._max_bytes:,} are checked; simplify the schema")]
             if self._validator.is_valid(value):
                 return []
-            if len(encode_value(value)) > _ALL_PROBLEMS_BYTES:
+            if size > _ALL_PROBLEMS_BYTES:
                 self._validator.validate(value)
             errors = list(self._validator.iter_errors(value))
         except jsonschema_rs.ValidationError as error:

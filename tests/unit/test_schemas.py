@@ -37,7 +37,10 @@ def doubling(count):
             "/patternProperties/(a{999}){999}",
             "regex",
         ),
-        (doubling(30), "", "ways through its references"),
+        ({"allOf": [True], "$ref": "#/allOf/" + "9" * 5_000}, "/$ref", "There is nothing at"),
+        ({"allOf": [True], "$ref": "#/allOf/1"}, "/$ref", "There is nothing at"),
+        ({"$schema": "http://json-schema.org/draft-04/schema#"}, "/$schema", "Draft 4"),
+        (doubling(30), "", "ways through its parts"),
         ({"items": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}, "/items", "in more than one way"),
         ({"items": {"$ref": "#"}, "contains": {"$ref": "#"}}, "", "in more than one way"),
         ({"description": "a" * 70_000}, "", "are allowed"),
@@ -102,3 +105,33 @@ def test_a_pattern_does_not_backtrack():
 def test_true_accepts_and_false_refuses():
     assert compile_schema(True).problems(1) == []
     assert len(compile_schema(False).problems(1)) == 1
+
+
+@pytest.mark.parametrize("applicator", ["allOf", "anyOf", "oneOf"])
+@pytest.mark.parametrize("keyword", ["unevaluatedProperties", "unevaluatedItems"])
+def test_what_is_checked_again_and_again_to_know_what_is_evaluated_is_refused(applicator, keyword):
+    def nested(depth):
+        schema = {"properties": {"a": True}}
+        for _ in range(depth):
+            schema = {applicator: [schema], keyword: False}
+        return schema
+
+    assert compile_schema(nested(5)).problems(5) == []
+    with pytest.raises(SchemaError, match="ways through its parts"):
+        compile_schema(nested(12))
+
+
+def test_many_properties_are_not_many_ways():
+    properties = {f"p{at}": {"properties": {"a": {"type": "integer"}}} for at in range(1_000)}
+    schema = compile_schema({"items": {"properties": properties, "unevaluatedProperties": False}})
+    assert schema.problems([{"p1": {"a": 1}}] * 100_000) == []
+
+
+def test_a_large_value_is_not_checked_along_thousands_of_ways():
+    schema = compile_schema(
+        {"items": {"allOf": [{"$ref": "#/$defs/i"}] * 3_000}, "$defs": {"i": {}}}
+    )
+    assert schema.problems([0] * 10_000) == []
+    [(pointer, sentence)] = schema.problems([0] * 500_000)
+    assert pointer == ""
+    assert "simplify the schema" in sentence

@@ -111,3 +111,10 @@ def test_an_expression_without_a_value_is_named():
 
 def test_the_source_is_the_template_as_json():
     assert compile_template({"a": "${context.n}"}).source == '{"a":"${context.n}"}'
+
+
+def test_a_long_text_is_not_repeated_without_a_bound():
+    values = VALUES | {"context": {"long": "a" * 1_000_000}}
+    assert compile_template({"v": "${context.long}"}).evaluate(values)["v"] == "a" * 1_000_000
+    with pytest.raises(ExpressionError, match="steps"):
+        compile_template({"v": ["${context.long}"] * 1_000}).evaluate(values)

@@ -478,6 +478,24 @@ def test_many_wrong_names_among_many_right_ones_are_answered_quickly():
     assert time.thread_time() - began < 3
 
 
+def test_what_the_expressions_of_a_flow_may_have_is_bounded_and_said_once():
+    long = "context.a + " * 340 + "1"
+    document = flow("a", "b") | {
+        "conditions": [go("a", "b", when=f"{long} > 1") for _ in range(40)] + [go("b", "end")] * 30,
+    }
+    texts = [f"some text ${{{long}}} and more"] * 40
+    document["tasks"].append({"name": "c", "kind": "set", "values": {"v": texts}})
+    [problem] = [each for each in problems_of(document) if each.code == "too_long"]
+    assert "the expressions of the flow have more than 262,144 characters" in problem.message
+    assert problem.hint == "do more of it in activities, or in flows that it runs"
+
+
+def test_long_texts_with_short_expressions_are_accepted():
+    prompt = "a" * 400_000 + "${context.a}" + "b" * 400_000
+    ask = {"name": "ask", "kind": "set", "values": {"prompt": prompt}}
+    assert accepted(flow("a") | {"start_task": "ask", "tasks": [ask]})
+
+
 # Warnings.
 
 

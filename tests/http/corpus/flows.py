@@ -163,6 +163,12 @@ def bad_values_in_flows() -> Iterator[Case]:
     for name, (sent, says) in rules.items():
         yield post(f"flow: {name}", "/flows", sent, 400, says)
         yield post(f"inline flow: {name}", "/flows/execute", {"flow": sent}, 400, says)
+    expressions = [[f"${{{'1+' * 2_000}1}}"] * 100, ["${contxt}"] * 30_000, ["${"] * 200_000]
+    for value in expressions:
+        sent = flow({"name": "s", "kind": "set", "values": {"v": value}})
+        yield post(f"expressions: {value[0][:9]} …", "/flows", sent, 400, "the expressions of")
+    sent = chain("task1") | {"input": {"allOf": [True], "$ref": "#/allOf/" + "9" * 5_000}}
+    yield post("a reference to a far item", "/flows", sent, 400, "There is nothing at")
     names = [f"t{n}" for n in range(2_000)]
     ring = [condition(a, b) for a, b in zip(names, names[1:] + names[:1], strict=True)]
     tasks = [task(name, "task1") for name in names]
