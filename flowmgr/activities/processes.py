@@ -51,8 +51,9 @@ class ProcessDiedError(ReportedError):
 class ChildProcess:
     """One child: takes a request at a time. It is its caller's own until it is back in the pool."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, lifeline: int) -> None:
         self._process: Final = process
+        self._lifeline: Final = lifeline  # closed by the kernel if this process ends
         self._received: Final = bytearray()  # survives a cancelled read, so that none loses bytes
         self._is_ended = False
         self._requests = 0
@@ -64,16 +65,24 @@ class ChildProcess:
 
         Cancelling has no effect: a process that is half started would be nobody's.
         """
-        with anyio.CancelScope(shield=True):
-            process = await anyio.open_process(
-                [sys.executable, "-m", "flowmgr.activities.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=None,
-                cwd=_HOME,
-                start_new_session=True,  # Ctrl-C is the server's; and `end` reaches what it starts
-            )
-        return cls(process)
+        held, lifeline = os.pipe()
+        try:
+            with anyio.CancelScope(shield=True):
+                process = await anyio.open_process(
+                    [sys.executable, "-m", "flowmgr.activities.worker", str(held)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=None,
+                    cwd=_HOME,
+                    start_new_session=True,  # Ctrl-C is the server's; `end` reaches what it starts
+                    pass_fds=(held,),
+                )
+        except BaseException:
+            os.close(lifeline)
+            raise
+        finally:
+            os.close(held)
+        return cls(process, lifeline)
 
     @property
     def is_running(self) -> bool:
@@ -117,6 +126,7 @@ class ChildProcess:
             if not self._is_ended:
                 self._is_ended = True  # once only: later its number may be another process's
                 _kill_group(self._process.pid)  # if it died by itself, what it has left behind
+                os.close(self._lifeline)
             await self._process.wait()
             await self._process.aclose()
         return not self.is_running

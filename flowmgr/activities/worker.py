@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import fcntl
 import functools
 import importlib
 import os
 import queue
+import select
 import signal
 import sys
 import threading
@@ -211,6 +213,21 @@ def _read_requests(descriptor: int, requests: queue.SimpleQueue[bytes]) -> NoRet
     end()
 
 
+def _die_with_parent(lifeline: int) -> None:
+    """Have the kernel kill this process group when the other end of the pipe is closed.
+
+    Reading requests ends it as well, but not while an activity lets no other thread run: a regular
+    expression that takes for ever, or a library in C. Only Linux can send SIGKILL there (fcntl(2),
+    F_SETSIG; F_SETOWN with a process group).
+    """
+    if sys.platform == "linux":
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+        if select.select([lifeline], [], [], 0)[0]:
+            end()  # it was closed before
+
+
 def end() -> NoReturn:
     """End this process at once, and what the user's code has started in its process group."""
     _flush()
@@ -224,8 +241,13 @@ def _flush() -> None:
         sys.stdout.flush()
 
 
-def main() -> None:
-    """Take over the standard streams and answer requests."""
+def main(lifeline: int) -> None:
+    """Take over the standard streams and answer requests.
+
+    Args:
+        lifeline: a pipe that the parent holds open for as long as it lives.
+    """
+    _die_with_parent(lifeline)
     requests, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -246,4 +268,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

@@ -15,7 +15,11 @@ from tests.support import sample_activities
 
 
 async def main(files: list[str]) -> None:
-    kinds = [sample_activities.ignore_termination, sample_activities.spin_in_process]
+    kinds = [
+        sample_activities.ignore_termination,
+        sample_activities.spin_in_process,
+        sample_activities.match_in_process,
+    ]
     async with (
         RunnerResources(threads=1, processes=len(files)) as resources,
         anyio.create_task_group() as group,

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -214,6 +215,12 @@ def spin_in_process(started: str) -> None:
     tell(started, os.getpid())
     while True:
         pass
+
+
+@activity(isolation="process")
+def match_in_process(started: str) -> None:
+    tell(started, os.getpid())
+    re.match("(a+)+$", "a" * 60 + "b")  # takes years, and lets no other thread run
 
 
 @activity(isolation="process")
