@@ -95,10 +95,15 @@ class DocumentError(InputError):
 
 
 class DefinitionError(InputError):
-    """A flow definition has problems."""
+    """A flow definition has problems.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    Attributes:
+        warnings: what else is worth a look in it, as far as that can be told.
+    """
+
+    def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
         super().__init__(told(problems), problems)
+        self.warnings = tuple(warnings)
 
 
 class FlowSetError(InputError):

@@ -117,13 +117,13 @@ class OpenedFlow:
         """Check it as `inspect` does, and return it if it has no problems.
 
         Raises:
-            DefinitionError: with all problems.
+            DefinitionError: with all problems, and the warnings.
         """
         definition, problems, warnings = self.inspect(
             activities=activities, flows=flows, new_id=new_id
         )
         if definition is None:
-            raise DefinitionError(problems)
+            raise DefinitionError(problems, warnings)
         return ValidatedFlow(definition, tuple(warnings))
 
 

@@ -280,6 +280,16 @@ def test_validating_tells_what_is_worth_a_look(served):
     assert {"unreachable_task", "unused_condition", "outcome_failure"} <= codes
 
 
+def test_validating_tells_what_is_worth_a_look_also_beside_problems(served):
+    conditions = [condition("a", "end"), condition("a", "end", outcome="failure")]
+    wrong = flow(task("a", "suceed"), conditions=conditions)
+    report = served.post("/flows/validate", wrong).json()
+    assert report["valid"] is False
+    assert [each["code"] for each in report["problems"]] == ["unknown_activity"]
+    codes = {warning["code"] for warning in report["warnings"]}
+    assert {"unused_condition", "outcome_failure"} <= codes
+
+
 # Executing.
 
 

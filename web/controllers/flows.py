@@ -126,5 +126,7 @@ class FlowController(Controller):
         try:
             validated = await engine_of(request).validate(await document_body(request))
         except DefinitionError as error:
-            return ValidationReport(valid=False, problems=list(error.problems), warnings=[])
+            return ValidationReport(
+                valid=False, problems=list(error.problems), warnings=list(error.warnings)
+            )
         return ValidationReport(valid=True, problems=[], warnings=list(validated.warnings))
