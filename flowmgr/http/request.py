@@ -16,6 +16,8 @@ import msgspec
 
 from actors.values import ValueRefusedError, encode_value
 from flowmgr.http.errors import redirect_error, request_error
+from flowmgr.http.headers import header_name_faults, header_text_fault
+from flowmgr.language.texts import Fault
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 REQUEST_FIELDS: Final = ("method", "url", "headers", "query", "json", "follow_redirects")
@@ -24,23 +26,6 @@ MAX_PORT: Final = 65_535
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD: Final = frozenset({307, 308})
-
-_OWN_HEADERS: Final = frozenset(
-    {
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that belong to the connection, and are made here."""
 
 _OPEN_HEADERS: Final = frozenset(
     {"accept", "accept-encoding", "accept-language", "content-type", "user-agent"}
@@ -53,8 +38,6 @@ _KEYED: Final = frozenset({"POST", "PATCH"})
 
 _BODY_HEADERS: Final = frozenset({"content-type", "idempotency-key"})
 
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
-_HEADER_TEXT = re.compile(r"[\t\x20-\x7e]*")
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+(%[A-Za-z0-9._%-]+)?")
 
 
@@ -202,25 +185,22 @@ def _json(value: Any) -> bytes:
 
 def _set_headers(headers: dict[str, str], value: Any) -> None:
     """Put the headers that are asked for into *headers*; one that is null takes its name out."""
-    names: set[str] = set()
-    for name, content in _pairs("headers", value):
-        shown = f"the header {name[:64]!r}"
-        if not _TOKEN.fullmatch(name):
-            raise request_error(f"{shown} has a name with characters that no header has")
-        if name.lower() in _OWN_HEADERS:
-            raise request_error(f"{shown} cannot be set: it belongs to the connection")
-        if name.lower() in names:
-            raise request_error(f"{shown} is there twice")
-        names.add(name.lower())
+    asked = dict(_pairs("headers", value))
+    for name, fault in header_name_faults(asked):
+        raise _wrong_header(name, fault)
+    for name, content in asked.items():
         if content is None:
             headers.pop(name.lower(), None)
             continue
         text = _text("headers", name, content)
-        if not _HEADER_TEXT.fullmatch(text):
-            raise request_error(
-                f"{shown} has characters that a header cannot have: only ASCII, no line breaks"
-            )
+        wrong = header_text_fault(text)
+        if wrong is not None:
+            raise _wrong_header(name, wrong)
         headers[name.lower()] = text.strip()
+
+
+def _wrong_header(name: str, fault: Fault) -> Exception:
+    return request_error(f"the header {name[:64]!r} {fault.rule}")
 
 
 def _with_query(url: httpx.URL, value: Any) -> httpx.URL:
@@ -251,12 +231,15 @@ def _pairs(field: str, value: Any) -> Iterable[tuple[str, Any]]:
         yield name, content
 
 
+def is_plain(value: Any) -> bool:
+    """Whether *value* can be that of a header, or of a parameter of the query."""
+    return isinstance(value, str | bool | int | float)
+
+
 def _text(field: str, name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return encode_value(value).decode("ascii")
-    raise _wrong(f"{field}.{name[:64]}", "a text, a number, true or false", value)
+    if not is_plain(value):
+        raise _wrong(f"{field}.{name[:64]}", "a text, a number, true or false", value)
+    return value if isinstance(value, str) else encode_value(value).decode("ascii")
 
 
 def _wrong(field: str, wanted: str, value: Any) -> Exception:

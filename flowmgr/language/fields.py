@@ -120,7 +120,7 @@ class Fields:
     def is_item(self, field: str, index: int, *, fits: bool, wanted: str) -> bool:
         """Whether an item of a list is what is wanted, which it is if it *fits*; noted if not."""
         if not fits:
-            message = f"Item {index + 1} of field '{field}' of {self.subject} must be {wanted}"
+            message = f"Item {index + 1} of field {quote(field)} of {self.subject} must be {wanted}"
             self.findings.add(join(self.pointer, field, index), "wrong_type", message)
         return fits
 
@@ -222,7 +222,7 @@ class Fields:
     def add_wrong_type(self, field: str, wanted: str) -> None:
         """Note that a field, which is there, has not the type that is wanted."""
         found = kind_of(self.data[field])
-        message = f"Field '{field}' of {self.subject} must be {wanted}, not {found}"
+        message = f"Field {quote(field)} of {self.subject} must be {wanted}, not {found}"
         self.add(field, "wrong_type", message)
 
     def _text(self, field: str, rule: TextRule) -> str | None:

@@ -105,11 +105,17 @@ _METHOD: Final = (
     + "|".join("".join(f"[{c}{c.lower()}]" for c in method) for method in METHODS)
     + r")$|\$\{"
 )
+_PLAIN: Final[Document] = {"type": ["string", "number", "boolean"]}
+_PLAIN_OR_NULL: Final[Document] = {"type": ["string", "number", "boolean", "null"]}
+_HEADERS: Final[Document] = _OBJECT | {"additionalProperties": _PLAIN_OR_NULL}
+_QUERY: Final[Document] = _OBJECT | {
+    "additionalProperties": {"anyOf": [_PLAIN_OR_NULL, {"type": "array", "items": _PLAIN}]}
+}
 _REQUEST: Final[Document] = {
     "method": {"anyOf": [{"enum": list(METHODS)}, {"type": "string", "pattern": _METHOD}]},
     "url": {"type": "string", "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]|\$\{"},
-    "headers": _OBJECT_TEMPLATE,
-    "query": _OBJECT_TEMPLATE,
+    "headers": {"anyOf": [_HEADERS, _FORMULA]},
+    "query": {"anyOf": [_QUERY, _FORMULA]},
     "json": {},
     "follow_redirects": {"anyOf": [_BOOLEAN, _FORMULA]},
 }

@@ -41,6 +41,12 @@ SAYS_NOTHING_OF = {
     "a URL to port 0",
     "a URL with an expression and another scheme",
     "a URL with an expression behind a path",
+    "a header of the connection",
+    "a header of the connection that is computed",
+    "a header with a blank in its name",
+    "a header that is there twice",
+    "a header with a line break",
+    "a header beyond ASCII",
 }
 
 

@@ -276,6 +276,23 @@ REFUSED = {
     "a method that there is not": ("http", "request/method", "FOO", "invalid_choice"),
     "an empty method": ("http", "request/method", "", "invalid_choice"),
     "headers in a list": ("http", "request/headers", [], "wrong_type"),
+    "a header of the connection": ("http", "request/headers/Host", "x", "reserved_name"),
+    "a header of the connection that is computed": (
+        "http",
+        "request/headers/Host",
+        "${context.host}",
+        "reserved_name",
+    ),
+    "a header with a blank in its name": ("http", "request/headers/X Id", "x", "invalid_text"),
+    "a header that is there twice": ("http", "request/headers/X-Id", "x", "duplicate_name"),
+    "a header with a line break": ("http", "request/headers/x-id", "a\nb: c", "invalid_text"),
+    "a header beyond ASCII": ("http", "request/headers/x-id", "$${é}", "invalid_text"),
+    "a header with a list": ("http", "request/headers/x-id", ["${context.a}"], "wrong_type"),
+    "a header with an object": ("http", "request/headers/x-id", {}, "wrong_type"),
+    "a query in text": ("http", "request/query", "page=1", "wrong_type"),
+    "a parameter with an object": ("http", "request/query/page", {"a": 1}, "wrong_type"),
+    "a parameter with a list of lists": ("http", "request/query/page", [1, []], "wrong_type"),
+    "a parameter with null in a list": ("http", "request/query/page", [None], "wrong_type"),
     "follow_redirects as text": ("http", "request/follow_redirects", "yes", "wrong_type"),
     "a body": ("http", "request/body", "x", "unknown_field"),
     "a status of 600": ("http", "expect/0", 600, "wrong_type"),
@@ -348,6 +365,11 @@ POSSIBLE_REQUESTS = [
     ("method", "get"),
     ("method", "${context.method}"),
     ("method", "P${context.rest}"),
+    ("headers", "${context.headers}"),
+    ("headers", {"X-Text": "\ta$${b}", "X-Number": 1.5, "X-Flag": True, "user-agent": None}),
+    ("headers", {"x-made": "é\n${context.text}", "content-type": "${context.type}"}),
+    ("query", "${context.query}"),
+    ("query", {"": "é\n", "many": [1, "a", False, "${context.c}"], "none": [], "out": None}),
 ]
 
 
@@ -422,6 +444,40 @@ def test_a_method_that_there_is_not_is_told_with_the_one_that_was_meant():
     assert problem.pointer == "/tasks/0/request/method"
     assert "one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, not 'PSOT'" in problem.message
     assert problem.hint == "Did you mean 'POST'?"
+
+
+def test_headers_and_parameters_that_cannot_be_sent_are_all_told_each_with_its_place():
+    task = changed(a_task("http"), "request/headers", {"Host": "x", "X-Ids": ["a"], "x": "${1 +}"})
+    task = changed(task, "request/query", {"ids": ["a", {}]})
+    found = {
+        problem.pointer.removeprefix("/tasks/0/request"): problem
+        for problem in problems_of(flow_of(task))
+    }
+    assert found.keys() == {"/headers/Host", "/headers/X-Ids", "/headers/x", "/query/ids/1"}
+    host = found["/headers/Host"]
+    where = "of the headers of the request of task 1 ('t')"
+    assert host.message == f"Field 'Host' {where} cannot be set: it belongs to the connection"
+    assert host.hint == "Leave it out"
+    wanted = "must be a string, a number, true or false"
+    assert found["/headers/X-Ids"].message == f"Field 'X-Ids' {where} {wanted}, not a list"
+    assert wanted in found["/query/ids/1"].message
+
+
+def test_a_header_that_cannot_be_sent_is_told_without_showing_it():
+    (problem,) = problems_of(flow_of(changed(a_task("http"), "request/headers/x-id", "secret\n")))
+    assert problem.pointer == "/tasks/0/request/headers/x-id"
+    assert "secret" not in f"{problem.message} {problem.hint}"
+
+
+@pytest.mark.parametrize("field", ["headers", "query"])
+def test_a_name_of_any_length_is_told_in_a_short_line(field):
+    name = "x\n" * 1_000
+    document = flow_of(changed(a_task("http"), f"request/{field}", {name: {}, 5: [{}]}))
+    found = problems_of(document)
+    assert len(found) == 3
+    for problem in found:
+        assert len(problem.message) < 300
+        assert "\n" not in problem.message
 
 
 def test_a_url_that_is_none_is_told_without_showing_it():
