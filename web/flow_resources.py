@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,16 +14,16 @@ from actors.outcome import OutcomeStatus
 from flowmgr.activities.declaration import Activity
 from flowmgr.errors import Problem
 from flowmgr.flows import RegisteredFlow
-from flowmgr.language.definition import FlowDefinition
+from flowmgr.language.definition import FlowDefinition, TaskDefinition
 from web.resources import timestamp
 
 
 class TaskResource(msgspec.Struct, frozen=True):
-    """A task of a flow."""
+    """A task of a flow; `activity` is null if it runs none."""
 
     name: str
     description: str
-    activity: str
+    activity: str | None
     metadata: dict[str, Any]
 
 
@@ -51,6 +51,19 @@ class FlowResource(msgspec.Struct, frozen=True):
     metadata: dict[str, Any]
     version: int
     registered_at: str
+
+
+class ShownFlowResource(FlowResource, frozen=True):
+    """A version of a flow with all that it says."""
+
+    definition: Annotated[
+        dict[str, Any],
+        msgspec.Meta(
+            description="The flow as it is registered; what is not there has its default. It can "
+            "be sent to `POST /flows` again, and is the same version then. Its JSON Schema is "
+            "`/schema/flow.json`."
+        ),
+    ]
 
 
 class FlowSummaryResource(msgspec.Struct, frozen=True):
@@ -91,16 +104,13 @@ class ActivityResource(msgspec.Struct, frozen=True):
 
 
 def flow_resource(flow: RegisteredFlow) -> FlowResource:
-    """Return how a flow version is sent."""
+    """Return how a flow version is sent in a list."""
     definition = flow.definition
     return FlowResource(
         id=definition.id,
         name=definition.name,
         start_task=definition.start_task,
-        tasks=[
-            TaskResource(task.name, task.description, task.activity_name, task.metadata)
-            for task in definition.tasks
-        ],
+        tasks=[_task_resource(task) for task in definition.tasks],
         conditions=_condition_resources(definition),
         description=definition.description,
         max_visits=definition.max_visits,
@@ -108,6 +118,17 @@ def flow_resource(flow: RegisteredFlow) -> FlowResource:
         version=flow.version,
         registered_at=timestamp(flow.registered_at),
     )
+
+
+def shown_flow_resource(flow: RegisteredFlow) -> ShownFlowResource:
+    """Return how a flow version is sent by itself."""
+    listed = msgspec.structs.asdict(flow_resource(flow))
+    return ShownFlowResource(**listed, definition=msgspec.to_builtins(flow.definition))
+
+
+def _task_resource(task: TaskDefinition) -> TaskResource:
+    activity = task.activity_name if task.kind == "activity" else None
+    return TaskResource(task.name, task.description, activity, task.metadata)
 
 
 def _condition_resources(definition: FlowDefinition) -> list[ConditionResource]:

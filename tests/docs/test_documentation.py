@@ -21,6 +21,7 @@ from web.commands.executions import executions
 from web.commands.journal import journal
 from web.commands.serve import serve
 from web.filters import FILTERS
+from web.flow_resources import ShownFlowResource
 from web.health_resources import Readiness
 from web.resources import BulkResource, CancellationResource, ExecutionResource
 
@@ -69,6 +70,12 @@ def test_every_field_of_an_event_is_documented(event: type[msgspec.Struct]) -> N
 )
 def test_every_field_and_filter_of_executions_is_documented(field: str) -> None:
     assert re.search(rf"\b{field}\b", DOCS["rest"])
+
+
+@pytest.mark.parametrize("field", ShownFlowResource.__struct_fields__)
+def test_every_field_of_a_flow_that_is_shown_is_documented(field: str) -> None:
+    table = DOCS["rest"].partition("`GET /flows/{flow_id}` answers with")[2].partition("\n\n`")[0]
+    assert re.search(rf"^\| [^|]*`{field}`", table, re.MULTILINE)
 
 
 @pytest.mark.parametrize("setting", Settings.__struct_fields__)

@@ -79,6 +79,15 @@ def test_the_document_says_what_flows_can_be_sent_as_and_with(served, document):
     _check(document, register["responses"]["201"], answer)
 
 
+def test_a_flow_is_shown_as_the_document_says_with_its_definition(served, document):
+    answer = served.get(f"/flows/{served.register(chain('succeed'))}")
+    described = document["paths"]["/flows/{flow_id}"]["get"]["responses"]["200"]
+    _check(document, described, answer)
+    shown = document["components"]["schemas"]["ShownFlowResource"]
+    assert "definition" in shown["required"]
+    assert "POST /flows" in shown["properties"]["definition"]["description"]
+
+
 def test_the_document_says_what_bulk_requests_need_and_that_a_server_may_not_be_ready(document):
     schema = document["paths"]["/executions/bulk"]["post"]["requestBody"]["content"]
     assert schema["application/json"]["schema"]["required"] == ["action", "filter"]

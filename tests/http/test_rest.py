@@ -16,6 +16,8 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from tests.docs.test_language import EXAMPLES
+from tests.examples.helpers import NAMES, documents
 from tests.support.flowmgr_server import (
     BACKENDS,
     EXAMPLE,
@@ -30,6 +32,7 @@ from tests.support.flowmgr_server import (
     wait_for_file,
 )
 from tests.support.rest import begin, cancel, ids, page_through, problem
+from tests.unit.test_task_kinds import ALSO_VALID, VALID, a_task
 
 MEMORY = "memory"
 WAIT_LIMIT = 0.1
@@ -51,6 +54,13 @@ CANCELLATION = ["reason", "requested_at", "tasks", "by"]
 def impatient(request: pytest.FixtureRequest) -> Iterator[Served]:
     """A server that lets no request wait for long."""
     with serving(request.param, "--wait-limit", str(WAIT_LIMIT)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def lenient(request: pytest.FixtureRequest) -> Iterator[Served]:
+    """A server that takes flows with activities that it does not have."""
+    with serving(request.param, "--simulate-unknown-activities") as running:
         yield running
 
 
@@ -102,7 +112,7 @@ def test_every_version_can_be_shown_and_listed_the_oldest_first(served):
     for limit in (1, 2, 5, 100):
         listed = page_through(served, f"{path}/versions", limit=limit)
         assert [item["version"] for item in listed] == [1, 2, 3, 4, 5]
-        assert listed[-1] == latest
+        assert listed[-1] == {k: v for k, v in latest.items() if k != "definition"}
     registered = [datetime.fromisoformat(item["registered_at"]) for item in listed]
     assert registered == sorted(registered)
 
@@ -199,6 +209,78 @@ def test_metadata_and_descriptions_come_back_as_they_were_sent(served):
         "activity": "succeed",
         "metadata": metadata,
     }
+
+
+ASK = {
+    "name": "ask",
+    "kind": "http",
+    "request": {"url": "https://api.example.com/${context.id}", "headers": {"x-id": "1"}},
+    "retry": {"maximum_attempts": 5},
+    "output": "result.body",
+}
+FAN = {
+    "name": "fan",
+    "kind": "parallel",
+    "timeout": 2.5,
+    "branches": {
+        "one": {"start_task": "wait", "tasks": [{"name": "wait", "kind": "wait", "seconds": 1.5}]}
+    },
+}
+
+AFTER_ASK = {
+    "name": "after",
+    "source_task": "ask",
+    "target_task_success": "fan",
+    "when": "error == null",
+}
+
+
+def test_the_definition_of_a_flow_has_all_that_it_says(served):
+    bare = flow(
+        ASK,
+        FAN,
+        {"name": "succeed", "arguments": {"a": "${context.fan_result}"}},
+        conditions=[AFTER_ASK],
+        input={"required": ["id"]},
+        output="context.fan_result",
+        timeout=60.5,
+    ) | {"finally": {"start_task": "succeed", "tasks": [{"name": "succeed"}]}}
+    shown = served.get(f"/flows/{served.register(bare)}").json()
+    assert shown["definition"] == bare
+    assert list(shown)[-1] == "definition"
+
+
+def test_a_task_that_runs_no_activity_is_shown_with_none(served):
+    shown = served.get(f"/flows/{served.register(flow(ASK, FAN, task('succeed')))}").json()
+    assert [each["activity"] for each in shown["tasks"]] == [None, None, "succeed"]
+
+
+def test_the_definition_of_a_flow_is_that_of_its_version(served):
+    bare = chain("succeed")
+    served.register(bare)
+    served.register(bare | {"name": "changed"})
+    path = f"/flows/{bare['id']}"
+    shown = [served.get(path, version=version).json() for version in (1, 2)]
+    assert [each["definition"]["name"] for each in shown] == [bare["name"], "changed"]
+
+
+RICH = [
+    *(document for name in NAMES for document in documents(name)),
+    *EXAMPLES,
+    *(flow(a_task(kind), id=f"of-kind-{kind}") for kind in VALID),
+    *(flow({"name": "t"} | each, id=f"also-{at}") for at, each in enumerate(ALSO_VALID.values())),
+]
+
+
+def test_the_definition_of_a_flow_can_be_registered_again_as_the_same_version(lenient):
+    for name in ("1", "2", "3"):
+        lenient.register(chain("succeed") | {"id": "other", "name": name})
+    for document in RICH:
+        path = f"/flows/{lenient.register(document)}"
+        shown = lenient.get(path).json()
+        for again in (shown["definition"], {"flow_data": {"flow": shown["definition"]}}):
+            assert lenient.post("/flows", again).json()["version"] == shown["version"]
+        assert lenient.get(path).json() == shown
 
 
 # Validating.

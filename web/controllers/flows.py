@@ -16,9 +16,11 @@ from web.flow_resources import (
     FlowCreated,
     FlowResource,
     FlowSummaryResource,
+    ShownFlowResource,
     ValidationReport,
     flow_resource,
     flow_summary_resource,
+    shown_flow_resource,
 )
 from web.limits import MAX_VERSION
 from web.requests import AnyRequest, header
@@ -95,15 +97,15 @@ class FlowController(Controller):
     @get("/{flow_id:str}", summary="Show a flow")
     async def show(
         self, request: AnyRequest, flow_id: FlowId, version: Version = None
-    ) -> FlowResource:
-        """Show a version of a flow."""
-        return flow_resource(await engine_of(request).flows.get(flow_id, version))
+    ) -> ShownFlowResource:
+        """Show a version of a flow; `definition` has all that it says."""
+        return shown_flow_resource(await engine_of(request).flows.get(flow_id, version))
 
     @get("/{flow_id:str}/versions", summary="List the versions of a flow")
     async def list_versions(
         self, request: AnyRequest, flow_id: FlowId, limit: Limit = 100, cursor: Cursor = None
     ) -> Page[FlowResource]:
-        """List a flow's versions, the oldest first."""
+        """List a flow's versions, the oldest first; without their definitions."""
         after = 0 if cursor is None else decode_number_cursor(request, cursor)
         flows = await engine_of(request).flows.versions(flow_id, after, limit + 1)
         return page(
