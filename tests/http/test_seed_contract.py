@@ -22,6 +22,7 @@ from tests.support.flowmgr_server import (
     serving,
     task,
 )
+from tests.support.rest import problem
 
 EXECUTION_FIELDS = [
     "execution_id",
@@ -42,6 +43,7 @@ CONDITION_FIELDS = [
     "target_task_success",
     "target_task_failure",
 ]
+JSON = {"Content-Type": "application/json"}
 LARGEST_CONTEXT = {"data": "x" * 1_048_564}
 
 WRAPPINGS = {
@@ -349,7 +351,7 @@ def test_unreachable_tasks_are_accepted_with_a_warning_in_the_response(served):
     assert "island" in warnings[0]["message"]
 
 
-# Fields that there are not: the original ignored them.
+# Fields that there are not: the original ignored those that are in no task and no condition.
 
 
 @pytest.mark.parametrize(
@@ -540,3 +542,94 @@ def test_a_flow_registered_again_does_not_disturb_what_runs(served, tmp_path):
     served.register({"flow": bare})
     (tmp_path / "release").touch()
     assert served.ended(execution_id)["context"]["then_result"] == "first edition"
+
+
+# What the original accepted, as docs/rest.md names it.
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+A_TASK = task("first", "succeed")
+DIFFERENT_FLOWS = {
+    "an id with blanks around it": (flow(A_TASK, id=" pad "), "/id"),
+    "an id that is reserved": (flow(A_TASK, id="execute"), "/id"),
+    "a task called end": (flow(task("end", "succeed")), "/tasks/0/name"),
+    "a name of over 128 characters": (flow(task("x" * 129, "succeed")), "/tasks/0/name"),
+    "a name with a line break": (flow(task("a\nb", "succeed")), "/tasks/0/name"),
+    "the function of a task": (flow(A_TASK | {"function": "f"}), "/tasks/0/function"),
+    "a description that is no text": (
+        flow(A_TASK, conditions=[condition("first", "end") | {"description": 5}]),
+        "/conditions/0/description",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT_FLOWS)
+def test_a_flow_that_the_original_accepted_is_refused_as_it_is_named(served, case):
+    document, pointer = DIFFERENT_FLOWS[case]
+    assert pointer in {
+        each["pointer"] for each in problem(served.post("/flows", document), 400)["errors"]
+    }
+
+
+DIFFERENT_BODIES = {
+    "a context of 65 levels": (json.dumps({"context": nested(65)}), 400, "too_deep"),
+    "a body of over 100 levels": (json.dumps({"context": nested(100)}), 422, "too_deep"),
+    "NaN": ('{"context": {"a": NaN}}', 422, "not_finite"),
+    "infinity": ('{"context": {"a": -Infinity}}', 422, "not_finite"),
+    "a key that is there twice": ('{"context": {"a": 1, "a": 2}}', 422, "duplicate_key"),
+    "a field that there is not": ('{"contxt": {}}', 422, "unknown_field"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT_BODIES)
+def test_an_execution_that_the_original_started_is_refused_as_it_is_named(served, case):
+    text, status, code = DIFFERENT_BODIES[case]
+    body = f'{{"flow_id": "{served.register(chain("succeed"))}", {text[1:]}'
+    sent = served.client.post("/flows/execute", content=body, headers=JSON)
+    assert [each["code"] for each in problem(sent, status)["errors"]] == [code]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_body_with_a_byte_order_mark_is_refused(served, encoding):
+    body = json.dumps({"flow": chain("succeed")}).encode(encoding)
+    sent = served.client.post("/flows", content=body, headers=JSON)
+    assert problem(sent, 422)["errors"][0]["code"] == "byte_order_mark"
+
+
+def test_a_query_parameter_that_there_is_not_is_refused(served):
+    flow_id = served.register(chain("succeed"))
+    refused = problem(served.get(f"/flows/{flow_id}", a=1), 400)
+    assert [each["code"] for each in refused["errors"]] == ["unknown_parameter"]
+
+
+def test_the_list_of_what_is_wrong_with_a_body_is_in_errors_and_not_in_detail(served):
+    refused = problem(served.post("/flows/execute", {"flow_id": 5, "context": []}), 422)
+    assert isinstance(refused["detail"], str)
+    assert [each["pointer"] for each in refused["errors"]] == ["/flow_id", "/context"]
+    assert all(list(each) == ["pointer", "code", "message", "hint"] for each in refused["errors"])
+
+
+def test_an_execution_has_an_id_of_version_7_and_times_in_utc(served):
+    execution = served.run(chain("succeed"))
+    assert uuid.UUID(execution["execution_id"]).version == 7
+    for when in ("start_time", "end_time"):
+        assert execution[when].endswith("+00:00")
+
+
+def test_a_chain_of_any_length_is_registered(served):
+    names = [f"t{number}" for number in range(964)]
+    conditions = [condition(*pair) for pair in itertools.pairwise(names)]
+    long = flow(*(task(name, "succeed") for name in names), conditions=conditions)
+    assert served.post("/flows", long).status_code == 201
+
+
+def test_redoc_is_not_there_and_docs_are(served):
+    problem(served.get("/redoc"), 404)
+    assert served.get("/docs").status_code == 200
+    assert served.get("/openapi.json").status_code == 200
