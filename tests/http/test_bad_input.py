@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.http.corpus import bodies, changes, flows, paths, starting
-from tests.support.flowmgr_server import BACKENDS, EXAMPLE, Served, serving
+from tests.support.flowmgr_server import BACKENDS, EXAMPLE, Served, eventually, serving
 from tests.support.raw_http import exchange
 
 LEAST_CASES = 300
@@ -62,11 +62,17 @@ def assert_is_refused(case, answer):
     assert "Traceback" not in told["detail"]
 
 
+def ready(served):
+    """What readiness says; None as long as the server is recovering."""
+    found = served.get("/health/ready").json()
+    return found if found["status"] == "ready" else None
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_server_with_a_database_refuses_them_as_well_and_works_as_before(backend, tmp_path):
     with serving(backend, "--journal", f"sqlite:{tmp_path}/flowmgr.db") as served:
         served.register(EXAMPLE)
-        before = served.get("/health/ready").json()
+        before = eventually(lambda: ready(served))
         flows = served.get("/flows", limit=1000).json()
         for case in CASES:
             answer = case.sent_to(served)
