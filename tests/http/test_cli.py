@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import socket
@@ -233,6 +234,13 @@ def test_a_context_that_cannot_be_used_is_refused_in_one_line(context, says):
     assert ran.out == ""
     assert says in ran.err
     assert ran.err.startswith("flowmgr: ")
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_a_context_that_is_not_utf_8_is_refused_in_one_line(here):
+    ran = here("run", EXAMPLE_FILE, "--context", os.fsdecode(b'"\xff"'))
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("flowmgr: The document is not UTF-8: byte 0xff")
     assert len(ran.err.splitlines()) == 1
 
 

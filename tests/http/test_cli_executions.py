@@ -358,6 +358,19 @@ def test_what_cannot_be_the_name_of_a_signal_is_told(executions):
     assert "'' is no name of a signal" in refused(executions("signal", "x", ""), 2)
 
 
+def test_an_argument_that_is_not_utf_8_is_told_in_one_line(executions):
+    for args in (
+        ["cancel", "x", "--reason", "\udcff"],
+        ["delete", "x", "--reason", "\udcff"],
+        ["list", "--metadata", "a=\udcff"],
+    ):
+        assert "cannot be sent as UTF-8" in refused(executions(*args), 2)
+    assert "cannot be sent as ASCII" in refused(executions("signal", "x", "y", "--key", "é"), 2)
+    assert "not UTF-8" in refused(executions("signal", "x", "y", '"\udcff"'), 2)
+    for args in (["show", "\udcff"], ["signal", "x", "\udcff"]):
+        assert "was not found" in refused(executions(*args), 1)
+
+
 def test_a_problem_is_told_in_one_line(served, executions):
     completed = served.run(chain("succeed"))["execution_id"]
     for args, says in (

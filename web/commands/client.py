@@ -40,8 +40,8 @@ class UnreachableError(AnswerError):
     exit_code = REFUSED
 
 
-class NotNamedError(AnswerError):
-    """A server was not asked: what is given names nothing that it could be asked for."""
+class NotAskedError(AnswerError):
+    """A server was not asked: what is given cannot be sent, or names nothing that it could have."""
 
     exit_code = REFUSED
 
@@ -49,8 +49,8 @@ class NotNamedError(AnswerError):
 class Server:
     """A server of flowmgr.
 
-    Every method that asks it raises UnreachableError if it does not answer, and AnswerError if it
-    answers that it will not do what it is asked.
+    Every method that asks it raises UnreachableError if it does not answer, AnswerError if it
+    answers that it will not do what it is asked, and NotAskedError if that cannot be sent.
     """
 
     def __init__(self, url: str) -> None:
@@ -129,6 +129,9 @@ class Server:
                 "say where it is with --url"
             )
             raise UnreachableError(msg) from error
+        except UnicodeEncodeError as error:
+            msg = f"{error.object!r} cannot be sent as {error.encoding.upper()}"
+            raise NotAskedError(msg) from error
         return self._read(answer)
 
     def _read(self, answer: httpx.Response) -> Any:
@@ -153,14 +156,15 @@ def path_of(execution_id: str, *more: str) -> str:
     """Return the path of an execution, or of something of it.
 
     Raises:
-        NotNamedError: the id or the name is a text that would lead elsewhere.
+        NotAskedError: the id or the name is a text that would lead elsewhere.
     """
     if execution_id.strip() in _NO_NAMES:
         msg = f"{execution_id!r} is no ID of an execution; 'flowmgr executions list' shows them"
-        raise NotNamedError(msg)
+        raise NotAskedError(msg)
     if any(each.strip() in _NO_NAMES for each in more):
-        raise NotNamedError(f"{more[-1]!r} is no name of a signal")
-    return "/".join(["/executions", *(quote(each, safe="") for each in (execution_id, *more))])
+        raise NotAskedError(f"{more[-1]!r} is no name of a signal")
+    names = (quote(each, safe="", errors="surrogatepass") for each in (execution_id, *more))
+    return "/".join(["/executions", *names])
 
 
 def asks_server(command: Callable[..., None]) -> Callable[..., None]:

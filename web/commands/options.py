@@ -133,7 +133,8 @@ def read_json(given: str | None, name: str) -> Any:
     if given is None:
         return None
     if not given.startswith("@"):
-        return parse_json(given.encode())
+        # What is not UTF-8 has become surrogates in an argument: these are its bytes again.
+        return parse_json(given.encode(errors="surrogateescape"))
     try:
         return parse_file(Path(given[1:]))
     except OSError as error:
