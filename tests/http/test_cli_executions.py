@@ -24,6 +24,7 @@ from tests.support.flowmgr_server import (
     Served,
     chain,
     condition,
+    eventually,
     flow,
     new_id,
     serving,
@@ -224,6 +225,27 @@ def test_a_failed_execution_is_retried_skipped_and_run_again(served, executions,
     assert (again["flow_version"], again["status"]) == (2, "completed")
     told = executions("rerun", execution_id, "--version", "2", "--wait", "5").out
     assert f" repeats {execution_id} and is completed" in told
+
+
+@pytest.mark.parametrize(
+    ("waits", "words"),
+    [
+        ({"kind": "signal"}, "a signal"),
+        ({"kind": "wait", "seconds": 3600}, "a time"),
+        (
+            {"activity": "fail", "retry": {"maximum_attempts": 2, "initial_interval": 3600}},
+            "its next attempt",
+        ),
+    ],
+    ids=["signal", "time", "retry"],
+)
+def test_a_task_is_skipped_that_waits_and_the_help_says_so(served, executions, waits, words):
+    helped = " ".join(executions("skip", "--help").out.replace("│", " ").split())
+    assert words in helped.partition("waits for")[2]
+    execution_id = served.start(served.register(flow({"name": "do"} | waits)))
+    eventually(lambda: served.get(f"/executions/{execution_id}/tree").json()["is_parked"])
+    options = ("--result", "7", "--wait", "5", "--json")
+    assert executions("skip", execution_id, *options).json["context"]["do_result"] == 7
 
 
 def test_an_execution_is_run_again_from_a_task_inside_of_another(served, executions):

@@ -130,7 +130,11 @@ def retry(server: Server, execution_id: str, **options: Any) -> None:
 @click.option("--result", metavar="JSON|@FILE", help="What it is to have returned.")
 @_changes_one
 def skip(server: Server, execution_id: str, *, result: str | None, **options: Any) -> None:
-    """Give the task that has failed, or that is next, a result instead of running it."""
+    """Give a task a result by hand, instead of running it or waiting for it.
+
+    It can be a task that has failed, or that waits for a signal, a time or its next attempt; in a
+    paused execution also the one that is next.
+    """
     _change(server, execution_id, "skip", result=read_json(result, "result"), **options)
 
 
