@@ -17,7 +17,9 @@ from typing import Any, NamedTuple, NoReturn
 import pytest
 from click.testing import CliRunner
 
+from flowmgr.language.definition import FlowDefinition
 from flowmgr.language.json_schema import flow_schema
+from flowmgr.language.validation import OpenedFlow, new_flow_id
 from tests.support.flowmgr_server import (
     ACTIVITIES,
     BACKENDS,
@@ -32,7 +34,7 @@ from tests.support.flowmgr_server import (
 from tests.support.server_process import PATIENCE, ROOT, ServerProcess
 from web.cli import main
 from web.commands.serve import serve
-from web.commands.trying import example_context
+from web.commands.trying import example_context, things_to_try
 
 EXAMPLE_FILE = str(ROOT / "examples" / "flow123.json")
 STARTUP_FAILED = 3
@@ -390,7 +392,7 @@ def test_a_context_to_try_is_one_that_the_input_schema_accepts(schema, context):
 def test_without_a_context_that_fits_serve_says_where_the_schema_is(written):
     file = written(chain("succeed") | {"id": "strict", "input": {"required": ["order"]}})
     with serving("asyncio", "--flows", file, "--activities", ACTIVITIES) as served:
-        said = served.process.stdout.wait_for(r"curl (\S+)  # its 'input' says which context")
+        said = served.process.stdout.wait_for(r"curl (\S+)  # 'input' in its 'definition' says")
         assert said[1] == f"{served.process.url}/flows/strict"
 
 
@@ -398,6 +400,31 @@ def running(flow_id: str, *others: str, **fields: Any) -> dict[str, Any]:
     """Return a flow that runs *others*, one after the other."""
     tasks = [{"name": each, "kind": "flow", "flow": each, **fields} for each in others]
     return flow(*(tasks or [task("succeed")])) | {"id": flow_id}
+
+
+def defined(document: dict[str, Any]) -> FlowDefinition:
+    """Return a flow as it is when it has been registered."""
+    opened = OpenedFlow(document)
+    return opened.validated(activities=None, flows=None, new_id=new_flow_id).definition
+
+
+@pytest.mark.parametrize(
+    ("flows", "tried"),
+    [
+        ([running("b"), running("a", "b"), running("c")], "a"),
+        ([running("a"), running("b", "c"), running("c", "a")], "b"),
+        ([running("a", "b"), running("b", "a")], "a"),
+    ],
+    ids=["a flow and its part", "a part of a part", "a ring"],
+)
+def test_what_serve_says_to_try_is_a_flow_that_no_other_one_runs(flows, tried):
+    _, start, _ = things_to_try("http://127.0.0.1:8000", [defined(each) for each in flows])
+    assert f'{{"flow_id": "{tried}", ' in start
+
+
+def test_where_the_documentation_is_is_said_without_a_command():
+    *_, last = things_to_try("http://127.0.0.1:8000", [defined(EXAMPLE)])
+    assert last == "All that can be asked: http://127.0.0.1:8000/docs"
 
 
 def test_serve_registers_flows_that_run_each_other_whatever_their_files_are_called(
