@@ -188,7 +188,7 @@ RUNS = [
         error="TooLarge",
     ),
 ]
-"""Not the flow of http, which has a test of its own, and flow123, which the README's tests run."""
+"""Not the flow of http, which has a test of its own, and those that the README's tests run."""
 
 
 @in_virtual_time
@@ -266,4 +266,5 @@ async def test_the_example_of_a_request_makes_it():
 
 def test_every_example_is_run():
     shown = {each["flow"]["id"] for each in EXAMPLES}
-    assert shown == {run.example.removeprefix("README ") for run in RUNS} | {"http", "flow123"}
+    run = {each.example.removeprefix("README ") for each in RUNS}
+    assert shown == run | {"http", "flow123", "my-flow"}
