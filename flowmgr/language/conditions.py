@@ -9,7 +9,7 @@ import msgspec
 
 from actors.outcome import OutcomeStatus
 from actors.plan import END
-from flowmgr.language.definition import ConditionDefinition
+from flowmgr.language.definition import ConditionDefinition, define
 from flowmgr.language.fields import Fields
 from flowmgr.language.findings import Findings, Names, capitalised, kind_of, quote
 from flowmgr.language.formulas import read_predicate
@@ -65,8 +65,15 @@ def _read_condition(
     when = read_predicate(fields, "when")
     if source is None:
         return None
-    return ConditionDefinition(
-        read_name or "", source, matched or END, outcome, otherwise, description, when
+    return define(
+        ConditionDefinition,
+        name=read_name or "",
+        source_task=source,
+        target_task_success=matched or END,
+        outcome=outcome,
+        target_task_failure=otherwise,
+        description=description,
+        when=when,
     )
 
 

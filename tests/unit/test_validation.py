@@ -189,6 +189,16 @@ def test_a_stored_definition_is_accepted_again_as_the_same_version():
     assert digest(again) == digest(definition)
 
 
+def test_a_flow_with_its_defaults_written_out_is_the_same_version():
+    brief = flow("a", "b", conditions=[go("a", "b", name="then")])
+    brief["conditions"][0].pop("target_task_failure", None)
+    full = copy.deepcopy(brief) | {"description": None, "max_visits": 1, "metadata": {}}
+    # Made at run time, as what is read is: it is not the very same text as the default.
+    full["conditions"][0] |= json.loads('{"target_task_failure": "end", "outcome": "success"}')
+    full["tasks"][0] |= {"description": "", "metadata": {}}
+    assert digest(accepted(full).definition) == digest(accepted(brief).definition)
+
+
 def test_conditions_without_a_name_get_one_that_is_free():
     conditions = [go("a", "b"), go("a", "b", name="a-1"), go("a", "end"), go("b", "end")]
     definition = accepted(flow(conditions=conditions)).definition
