@@ -60,6 +60,7 @@ class OpenedFlow:
             or wrapped as {"flow": ...} or {"flow_data": {"flow": ...}}.
 
     Attributes:
+        pointer: where in the document it is.
         id: its id, if it has one.
         flows: the flows that it refers to.
     """
@@ -68,6 +69,7 @@ class OpenedFlow:
         self._problems = Findings()
         flow = unwrap(document, self._problems)
         self._draft: Draft | None = None if flow is None else read_flow(flow)
+        self.pointer = "" if flow is None else flow.pointer
         self.id: str | None = None
         self.flows = frozenset[FlowReference]()
         if self._draft is not None:

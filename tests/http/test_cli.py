@@ -471,6 +471,30 @@ def test_validate_warns_about_flows_that_are_in_none_of_the_files(here, written,
     assert ran.err.count("inner -> outer -> inner") == 1
 
 
+def test_two_files_with_one_flow_id_are_an_error_of_the_second_that_names_the_first(here, written):
+    first, second = written(EXAMPLE, "a.json"), written({"flow_data": EXAMPLE}, "b.json")
+    third = written(running("flow123", "flow123"), "c.json")
+    said = "has the id 'flow123' as well (Give each flow its own id"
+    ran = here("validate", first, second, third)
+    assert (ran.code, ran.out) == (1, f"{first}: valid\n")
+    assert f"{second}: error: /flow_data/flow/id: The flow in {first} {said}" in ran.err
+    assert f"{third}: error: /id: The flow in {first} {said}" in ran.err
+    assert f"{third}: error: /tasks/0/flow: " in ran.err
+    ran = here("serve", "--flows", first, "--flows", second)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{second}: error: /flow_data/flow/id: The flow in {first} {said}" in ran.err
+    assert f"flowmgr: {second} is not a flow that can be run here" in ran.err
+
+
+def test_a_file_that_is_given_twice_counts_once(here, written, tmp_path, monkeypatch):
+    file = written(EXAMPLE)
+    (tmp_path / "link.json").symlink_to(file)
+    monkeypatch.chdir(tmp_path)
+    ran = here("validate", file, "flow.json", str(tmp_path), ".")
+    assert (ran.code, ran.out) == (0, f"{file}: valid\n")
+    assert "1 of 1 files are valid" in ran.err
+
+
 def refused_by_serve(*options: str, env: Mapping[str, str] | None = None) -> str:
     """Return what `serve` says before it exits; it must not have begun to listen."""
     ran = flowmgr("serve", "--port", "0", *options, env=env)

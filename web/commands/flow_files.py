@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -12,26 +12,30 @@ import rich_click as click
 from msgspec.structs import replace
 
 from flowmgr.errors import InputError, Problem
+from flowmgr.language.findings import join, quote
 from flowmgr.language.rules import KnownFlows
 from flowmgr.language.validation import Inspection, OpenedFlow, known_together, new_flow_id
 from web.commands.documents import SUFFIXES, parse_file
 from web.commands.errors import refuse
 
 IN_NO_FILE: Final = "It is in none of the files that are given, so it has to be registered before"
+OWN_ID: Final = "Give each flow its own id, or leave one of the files out"
 
 
 def flow_files(paths: Sequence[Path]) -> list[Path]:
     """Return the flow files that are meant: those given, and all in and below directories given.
 
-    Hidden directories below those given are not looked into.
+    Hidden directories below those given are not looked into. A file counts once, however often and
+    by whatever path it is given.
     """
-    files: list[Path] = []
+    files: dict[str, Path] = {}  # by their real paths, as they were given first
     for path in paths:
         found = _files_below(path) if path.is_dir() else [path]
         if not found:
             refuse(f"there is no *.json and no *.yaml in the directory {path} and below it")
-        files.extend(found)
-    return files
+        for each in found:
+            files.setdefault(os.path.realpath(each), each)
+    return list(files.values())
 
 
 def _files_below(directory: Path) -> list[Path]:
@@ -62,12 +66,16 @@ def inspect_files(paths: Sequence[Path], known: Sequence[str] | None) -> list[Fl
     """Read flow files and look at them together.
 
     Activities have to be *known*, unless that is None. That a flow which a task runs is in none of
-    the files is a warning: it may be registered already.
+    the files is a warning: it may be registered already. That two have one id is a problem of the
+    second: each start of a server would register versions of it that take turns.
     """
     files = [_read(path) for path in paths]
     together = known_together([file.document for file in files if not file.problems])
     ids = {flow.flow_id for flow in together}
-    return [file if file.problems else _inspected(file, known, together, ids) for file in files]
+    inspected = (
+        file if file.problems else _inspected(file, known, together, ids) for file in files
+    )
+    return list(_with_ids_of_their_own(inspected))
 
 
 def _read(path: Path) -> FlowFile:
@@ -99,6 +107,19 @@ def _inspected(
         unknown = [each for each in with_unknown if each.code == "unknown_flow"]
         warnings += [replace(each, hint=IN_NO_FILE) for each in unknown]
     return FlowFile(file.path, file.document, problems, warnings)
+
+
+def _with_ids_of_their_own(files: Iterable[FlowFile]) -> Iterator[FlowFile]:
+    """Yield *files*, those with a problem more whose flows have the id of one before them."""
+    first: dict[str, Path] = {}
+    for file in files:
+        opened = OpenedFlow(file.document)
+        if opened.id is None or first.setdefault(opened.id, file.path) is file.path:
+            yield file
+            continue
+        message = f"The flow in {first[opened.id]} has the id {quote(opened.id)} as well"
+        problem = Problem(join(opened.pointer, "id"), "duplicate_id", message, OWN_ID)
+        yield replace(file, problems=[problem, *file.problems])
 
 
 def checked_flows(paths: Sequence[Path], known: Sequence[str] | None) -> list[Any]:
