@@ -17,6 +17,8 @@ FlowmgrError
 │   ├── ExecutionStateError         what is asked for needs another status
 │   │   └── ExecutionEndedError     it has ended
 │   ├── ExecutionDamagedError       its record in the journal is not what was written
+│   ├── FlowDamagedError            a version of a flow is not what was registered
+│   ├── KeyDamagedError             what was started with an idempotency key is not known any more
 │   ├── KeyReusedError              its idempotency key belongs to another request
 │   └── FlowExistsError
 ├── EngineClosedError               nobody's: the engine is stopping, or has stopped
@@ -192,6 +194,14 @@ class ExecutionDamagedError(ConflictError, LostError):
         )
         self.execution_id = execution_id
         self.reason = reason
+
+
+class FlowDamagedError(ConflictError):
+    """What the journal has of a version of a flow is not what was registered."""
+
+
+class KeyDamagedError(ConflictError):
+    """What the journal has of an idempotency key is not what was written."""
 
 
 class KeyReusedError(ConflictError):

@@ -14,7 +14,7 @@ from actors.plan import Plan
 from actors.ports import Clock
 from flowmgr.activities.catalogue import ActivityCatalogue
 from flowmgr.activities.runners import RunnerResources, runner_for
-from flowmgr.errors import FlowNotFoundError, JournalError, Problem
+from flowmgr.errors import FlowDamagedError, FlowNotFoundError, Problem
 from flowmgr.flow_runners import FlowRunners
 from flowmgr.http.runner import HttpResources
 from flowmgr.journal.store import FlowRecord, Store
@@ -104,10 +104,10 @@ class Flows:
             each = pending.popleft()
             try:
                 record = await self._store.get_flow(*each)
-            except JournalError:
+            except FlowDamagedError:
                 if each in named:
                     raise
-                continue  # damaged: it is not known what it runs
+                continue  # it is not known what it runs
             if record is not None:
                 known[each] = flows_run_by(_decode(record.definition))
                 further = known[each] - seen

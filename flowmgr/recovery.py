@@ -25,6 +25,7 @@ from flowmgr.errors import (
     FlowmgrError,
     InternalError,
     JournalError,
+    KeyDamagedError,
 )
 from flowmgr.flows import Flows
 from flowmgr.journal.store import EVERYTHING, Store, Unfinished
@@ -53,8 +54,8 @@ class RecoveryProgress(msgspec.Struct):
         recovered: of those, how many go on, wait as they did, or were ended.
         quarantined: of those, how many will not be run: they have ended the engine too often, or
             their record is damaged.
-        stranded: why others cannot go on now, by id: an activity is not loaded. They stay as they
-            are until the engine is opened with what they need.
+        stranded: why others cannot go on now, by id: an activity is not loaded, or what they need
+            of the journal is damaged. They stay as they are until the engine is opened with it.
         is_over: whether the recovery has dealt with all of them.
     """
 
@@ -238,6 +239,9 @@ class Recovery:
                     await recorded(reply)
             except (EngineClosedError, JournalError):
                 raise
+            except KeyDamagedError as error:
+                self._strand(execution_id, error)
+                continue
             except Exception:
                 logger.exception("execution %s cannot go on", execution_id)
             self.progress.recovered += 1
@@ -246,6 +250,9 @@ class Recovery:
         """Cancel the sub-flows that the last run of the engine had no time to cancel.
 
         That is recorded when this returns, so their parent may forget them.
+
+        Raises:
+            KeyDamagedError: it is not known which one is to be cancelled.
         """
         for started in given_up(plan, state, self._timers.now()):
             key = child_key(state, started)
@@ -347,8 +354,7 @@ class Recovery:
         except (EngineClosedError, JournalError):
             raise
         except FlowmgrError as error:
-            logger.error("execution %s cannot go on: %s", execution_id, error)  # noqa: TRY400
-            self.progress.stranded[execution_id] = str(error)
+            self._strand(execution_id, error)
         except Exception as error:
             logger.exception("execution %s cannot go on: a bug in flowmgr", execution_id)
             self.progress.stranded[execution_id] = f"a bug in flowmgr: {type(error).__name__}"
@@ -356,6 +362,10 @@ class Recovery:
             return reply
         self.progress.recovered -= was_asleep
         return None
+
+    def _strand(self, execution_id: str, error: FlowmgrError) -> None:
+        logger.error("execution %s cannot go on: %s", execution_id, error)
+        self.progress.stranded[execution_id] = str(error)
 
     async def _plan_and_state(
         self, execution_id: str, events: Sequence[Event]

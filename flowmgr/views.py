@@ -17,7 +17,9 @@ from flowmgr.errors import (
     EngineClosedError,
     ExecutionNotFoundError,
     ExecutionStateError,
+    FlowDamagedError,
     FlowNotFoundError,
+    KeyDamagedError,
 )
 from flowmgr.executions import Execution, RecordedEvent, view
 from flowmgr.flows import Flows
@@ -150,7 +152,7 @@ class Views:
         events = await self._history(execution_id)
         try:
             plan = await self._plan_for(events, None)
-        except (DefinitionError, FlowNotFoundError):  # an activity of it is not loaded
+        except (DefinitionError, FlowDamagedError, FlowNotFoundError):  # it cannot go on
             plan = None
         return tree_of(execution_id, plan, fold(events))
 
@@ -228,7 +230,7 @@ class Views:
             return supervisor
         try:
             return await self._recovery.load(execution_id)
-        except (DefinitionError, FlowNotFoundError) as error:
+        except (DefinitionError, FlowDamagedError, FlowNotFoundError, KeyDamagedError) as error:
             msg = f"Execution '{execution_id}' cannot go on: {error}"
             raise ExecutionStateError(msg) from error
         except EngineClosedError as error:

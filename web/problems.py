@@ -23,12 +23,14 @@ from flowmgr.errors import (
     ExecutionEndedError,
     ExecutionNotFoundError,
     ExecutionStateError,
+    FlowDamagedError,
     FlowExistsError,
     FlowmgrError,
     FlowNotFoundError,
     InputError,
     JournalError,
     JournalUnavailableError,
+    KeyDamagedError,
     KeyReusedError,
     MetadataError,
     Problem,
@@ -166,6 +168,8 @@ _KINDS: dict[type[Exception], _Kind] = {
     ExecutionDamagedError: _Kind(
         HTTPStatus.CONFLICT, "execution-quarantined", "The execution's record is damaged"
     ),
+    FlowDamagedError: _Kind(HTTPStatus.CONFLICT, "flow-damaged", "The flow's record is damaged"),
+    KeyDamagedError: _Kind(HTTPStatus.CONFLICT, "key-damaged", "The key's record is damaged"),
     KeyReusedError: _Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY, "key-reused", "The key belongs to another request"
     ),

@@ -117,6 +117,8 @@ class Store(Journal, Protocol):
     Every coroutine is a checkpoint where it waits for storage. Cancelling one that reads has no
     effect; a write that has begun is finished all the same. All raise `JournalError` if the
     storage fails, and those that write `JournalUnavailableError` if it cannot take anything now.
+    What is stored but is not what was recorded is no failure of the storage: whoever asks for a
+    version of a flow is told with `FlowDamagedError` then.
     """
 
     @property
@@ -190,6 +192,9 @@ class Store(Journal, Protocol):
         """Return the execution that was started with a key, and the fingerprint of that request.
 
         None if there is none, or the key had expired at the time *at*.
+
+        Raises:
+            KeyDamagedError: what is stored is not what was recorded.
         """
 
     # Recovering.

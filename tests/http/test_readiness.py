@@ -145,6 +145,30 @@ def test_a_damaged_execution_is_named_and_can_only_be_deleted(backend, tmp_path)
         assert ids(served.get("/executions").json()["items"]) == [other]
 
 
+@pytest.mark.parametrize(
+    ("change", "name", "told"),
+    [
+        ("UPDATE flow SET digest = 'x'", "flow-damaged", "Version 1 of flow"),
+        ("UPDATE start_key SET fingerprint = 'x'", "key-damaged", "The key 'key'"),
+    ],
+)
+def test_whoever_asks_for_a_damaged_flow_or_key_is_told(backend, tmp_path, change, name, told):
+    database = tmp_path / "flowmgr.db"
+    journal = ("--journal", f"sqlite:{database}")
+    with serving(backend, *journal) as served:
+        body = {"flow_id": served.register(chain("succeed"))}
+        execution_id = execute_once(served, "key", body).json()["execution_id"]
+    with sqlite3.connect(database) as connection:
+        assert connection.execute(change).rowcount == 1
+    connection.close()
+    with serving(backend, *journal) as served:
+        refused = problem(execute_once(served, "key" if "key" in name else "other", body), 409)
+        assert refused["type"] == f"urn:flowmgr:problem:{name}"
+        assert told in refused["detail"]
+        assert "backup" in refused["detail"]
+        assert served.get(f"/executions/{execution_id}").json()["status"] == "completed"
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     name: str = request.param

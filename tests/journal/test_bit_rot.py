@@ -11,7 +11,7 @@ import pytest
 
 from actors.events import ExecutionPaused, ExecutionRetried, TaskStarted
 from actors.ports import StartKey
-from flowmgr.errors import ExecutionDamagedError, JournalError, JournalRefusedError
+from flowmgr.errors import ConflictError, ExecutionDamagedError, JournalError, JournalRefusedError
 from flowmgr.journal.sqlite import open_sqlite, opening
 from flowmgr.journal.store import EVERYTHING, ExecutionQuery, Unfinished
 from tests.benchmarks.generate import uuid7
@@ -75,7 +75,7 @@ async def serve(store):
     async def ask(coroutine, *question):
         try:
             asked[question] = await coroutine
-        except (ExecutionDamagedError, JournalError) as error:
+        except (ConflictError, JournalError) as error:
             asked[question] = error
 
     for number, query in enumerate(QUERIES):
@@ -111,7 +111,7 @@ def wrong_values(truth, served, *, is_healed):
 
 
 def is_right(question, true, answer, quarantined, is_healed):
-    if answer == true or isinstance(answer, (ExecutionDamagedError, JournalError)):
+    if answer == true or isinstance(answer, (ConflictError, JournalError)):
         return True
     kind = question[0]
     if kind == "execution":

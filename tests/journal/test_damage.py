@@ -3,7 +3,12 @@
 import pytest
 
 from actors.ports import Batch, NotRecordedError, StartKey
-from flowmgr.errors import ExecutionDamagedError, JournalError, JournalRefusedError
+from flowmgr.errors import (
+    ExecutionDamagedError,
+    FlowDamagedError,
+    JournalRefusedError,
+    KeyDamagedError,
+)
 from flowmgr.journal.sqlite import open_sqlite, opening
 from flowmgr.journal.sqlite.tools import check
 from flowmgr.journal.store import ExecutionQuery, Unfinished
@@ -252,11 +257,11 @@ async def test_a_damaged_version_of_a_flow_is_named_and_others_are_served(path, 
     await damage(path, "UPDATE flow SET definition = x'7b7d' WHERE version = 1")
     async with open_sqlite(path) as store:
         for ask in (store.get_flow, store.get_pinned_flow):
-            with pytest.raises(JournalError, match="Version 1 of flow 'flow' is damaged"):
+            with pytest.raises(FlowDamagedError, match="Version 1 of flow 'flow' is damaged"):
                 await ask("flow", 1)
         assert (await store.get_flow("flow")).version == 2
         assert [each.version for each in await store.list_flows(None, 9)] == [2]
-        with pytest.raises(JournalError, match="Version 1"):
+        with pytest.raises(FlowDamagedError, match="Version 1"):
             await store.list_versions("flow", 0, 9)
         assert len(await store.list_executions(ANY, None, 9)) == 3
 
@@ -264,14 +269,14 @@ async def test_a_damaged_version_of_a_flow_is_named_and_others_are_served(path, 
 async def test_the_way_out_of_a_damaged_flow_is_to_delete_it(path, when):
     await damage(path, "UPDATE flow SET definition = x'7b7d' WHERE version = 2")
     async with open_sqlite(path) as store:
-        with pytest.raises(JournalError, match="Version 2"):
+        with pytest.raises(FlowDamagedError, match="Version 2"):
             await store.get_flow("flow")
-        with pytest.raises(JournalError, match="Version 2"):
+        with pytest.raises(FlowDamagedError, match="Version 2"):
             await store.put_flow("flow", "d3", b"{}", 2.0, only_new=False)
         assert await store.delete_flow("flow")
         assert await store.get_flow("flow") is None
         assert (await store.get_pinned_flow("flow", 1)).definition == b'{"version":1}'
-        with pytest.raises(JournalError, match="is lost"):
+        with pytest.raises(FlowDamagedError, match="is lost"):
             await store.get_pinned_flow("flow", 2)
         record, _ = await store.put_flow("flow", "d3", b"{}", 2.0, only_new=True)
         assert record.version == 3
@@ -284,7 +289,7 @@ async def test_a_damaged_key_starts_nothing(path, when):
     with tampered(path) as connection:
         connection.execute("UPDATE start_key SET expires_at = 0.0")
     async with open_sqlite(path) as store:
-        with pytest.raises(JournalError, match="key 'k' of flow 'flow' is damaged"):
+        with pytest.raises(KeyDamagedError, match="key 'k' of flow 'flow' is damaged"):
             await store.find_start("flow", "k", 1.0)
         again = start_batch("e2", key=StartKey("flow", "k", "body", 100.0))
         with pytest.raises(NotRecordedError, match="damaged"):

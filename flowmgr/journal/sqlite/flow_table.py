@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from flowmgr.errors import FlowExistsError, JournalError
+from flowmgr.errors import FlowDamagedError, FlowExistsError
 from flowmgr.journal.sqlite.queries import READ, WRITE
 from flowmgr.journal.sqlite.recorder import Recorder
 from flowmgr.journal.sqlite.rows import FlowRow
@@ -20,7 +20,7 @@ def put_flow(recorder: Recorder, record: FlowRecord, *, only_new: bool) -> tuple
 
     Raises:
         FlowExistsError: *only_new*, and the flow exists.
-        JournalError: the latest version is damaged.
+        FlowDamagedError: the latest version is damaged.
     """
     values = recorder.connection.execute(READ["latest_version"], (record.flow_id,)).fetchone()
     latest = None if values is None else FlowRow.read(values)
@@ -46,7 +46,7 @@ def delete_flow(recorder: Recorder, flow_id: str) -> bool:
     for values in found:
         try:
             row = FlowRow.read(values)
-        except JournalError:
+        except FlowDamagedError:
             row = FlowRow(FlowRecord(flow_id, values[1], "", b"", 0.0), is_lost=True)
         if not row.is_deleted:
             rows.append(msgspec.structs.replace(row, is_deleted=True))

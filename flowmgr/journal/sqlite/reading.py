@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from actors.events import Event
-from flowmgr.errors import ExecutionDamagedError, JournalError
+from flowmgr.errors import ExecutionDamagedError, FlowDamagedError
 from flowmgr.journal.sqlite.chain import Chain
 from flowmgr.journal.sqlite.queries import READ
 from flowmgr.journal.sqlite.rows import DamageFoundError, ExecutionRow, FlowRow, KeyRow, Values
@@ -168,7 +168,7 @@ def read_pinned_flow(
             f"Version {version} of flow '{flow_id}' was damaged when the flow was deleted, so its "
             "definition is lost. Restore the database from a backup"
         )
-        raise JournalError(msg)
+        raise FlowDamagedError(msg)
     return None if row is None else row.record
 
 

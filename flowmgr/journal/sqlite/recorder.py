@@ -13,7 +13,7 @@ from flowmgr.errors import (
     ExecutionDamagedError,
     ExecutionNotFoundError,
     InternalError,
-    JournalError,
+    KeyDamagedError,
 )
 from flowmgr.journal.sqlite import repair
 from flowmgr.journal.sqlite.blame import NOBODY, Blamed, still_blamed
@@ -328,7 +328,7 @@ class Recorder:
         at = batch.events[0].at
         try:
             found = self._find_key(key)
-        except JournalError as error:
+        except KeyDamagedError as error:
             return NotRecordedError(str(error))
         execution_id, expires_at = batch.execution_id, key.expires_at
         row = KeyRow(key.scope, key.key, key.fingerprint, number, execution_id, expires_at)

@@ -17,7 +17,7 @@ import msgspec
 
 from actors.events import Scalar
 from actors.state import ExecutionStatus
-from flowmgr.errors import JournalError
+from flowmgr.errors import FlowDamagedError, KeyDamagedError
 from flowmgr.journal.store import ExecutionSummary, FlowRecord, metadata_text
 
 Values = tuple[Any, ...]
@@ -186,15 +186,16 @@ class FlowRow(msgspec.Struct, frozen=True):
         """Return the row that the database has as *values*.
 
         Raises:
-            JournalError: its checksum says that it was another.
+            FlowDamagedError: its checksum says that it was another.
         """
         flow_id, version, digest, definition, registered_at, is_deleted, crc = values
         if checksum(values[:-1]) != crc:
             msg = (
                 f"Version {version} of flow '{flow_id}' is damaged in the journal: what is stored "
-                "is not what was registered. Restore the database from a backup, or delete the flow"
+                "is not what was registered. Restore the database from a backup, or delete the "
+                "flow: what is unfinished of this version never goes on then"
             )
-            raise JournalError(msg)
+            raise FlowDamagedError(msg)
         record = FlowRecord(flow_id, version, digest, definition or b"", registered_at)
         return FlowRow(record, bool(is_deleted), definition is None)
 
@@ -226,7 +227,7 @@ class KeyRow(msgspec.Struct, frozen=True):
         """Return the row that the database has as *values*.
 
         Raises:
-            JournalError: its checksum says that it was another.
+            KeyDamagedError: its checksum says that it was another.
         """
         *content, crc = values
         if checksum(content) != crc:
@@ -235,7 +236,7 @@ class KeyRow(msgspec.Struct, frozen=True):
                 "not known what was started with it. Restore the database from a backup, or use "
                 "another key"
             )
-            raise JournalError(msg)
+            raise KeyDamagedError(msg)
         return KeyRow(*content)
 
 

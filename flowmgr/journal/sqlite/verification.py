@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flowmgr.errors import JournalError
+from flowmgr.errors import FlowDamagedError, KeyDamagedError
 from flowmgr.journal.sqlite.chain import Chain
 from flowmgr.journal.sqlite.queries import READ
 from flowmgr.journal.sqlite.rows import (
@@ -145,7 +145,7 @@ def _verify_others(connection: sqlite3.Connection, findings: Findings) -> None:
         for values in connection.execute(READ[name]):
             try:
                 row_type.read(values)
-            except JournalError as error:
+            except (FlowDamagedError, KeyDamagedError) as error:
                 findings.others.append(str(error))
     values = connection.execute(READ["journal"]).fetchone()
     if values is None or JournalRow.read(values) is None:
