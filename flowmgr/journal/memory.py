@@ -99,7 +99,8 @@ class MemoryJournal:
         del self._logs[execution_id]
         if log.key is not None:
             key = (log.key.scope, log.key.key)
-            if self._keys[key][1] == execution_id:
+            found = self._keys.get(key)
+            if found is not None and found[1] == execution_id:
                 del self._keys[key]
         return True
 

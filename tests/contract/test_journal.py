@@ -587,6 +587,16 @@ async def test_a_key_that_another_execution_has_by_now_does_not_go_with_the_firs
         assert await store.find_start("flow", "k", 21.0) == ("e2", "body")
 
 
+async def test_two_executions_that_have_had_one_key_can_be_deleted_the_later_one_first(open_store):
+    async with open_store() as store:
+        await append_batch(store, start_batch("e1", key(expires_at=10.0)))
+        await append_batch(store, start_batch("e2", key(expires_at=90.0), at=20.0))
+        for execution_id in ["e2", "e1"]:
+            await complete(store, execution_id)
+            assert await store.delete_executions([execution_id]) == 1
+        assert await store.find_start("flow", "k", 21.0) is None
+
+
 # --- deleting executions
 
 
