@@ -13,6 +13,7 @@ from actors.events import (
     AttemptFailed,
     Event,
     ExecutionFailed,
+    ScopeStarted,
     SignalTaken,
     TaskFinished,
     TaskStarted,
@@ -140,6 +141,8 @@ class ExecutionSupervisor(ResumableExecution):
             return
         if plan is not self._plan:
             self._use_plan(plan)  # nothing runs that could still need the other one
+        if not self.state.has_ended:
+            events = self._without_starts(events)
         self._reply = message.reply
         self.record(events, is_request=True)
 
@@ -156,7 +159,7 @@ class ExecutionSupervisor(ResumableExecution):
         if state.running is not started and not self._is_current(run):
             return
         following: tuple[Event, ...] = ()
-        if state.status == "running" and not started.scope and self._time is None:
+        if state.status == "running" and not started.scope and self._is_free:
             finished = self._finished(run, outcome, transition)
             following = follow(self._plan, state, finished, transition.target)
         elif self._is_stopping(run):
@@ -167,6 +170,7 @@ class ExecutionSupervisor(ResumableExecution):
             finished = self._finished(run, outcome, transition)
             if state.status != "paused" or transition.target == END:
                 following = follow(self._plan, state, finished, transition.target)
+                following = self._without_starts(following)
         if run.task.construct is None:
             self.record((finished, *following))
         else:
@@ -181,7 +185,7 @@ class ExecutionSupervisor(ResumableExecution):
         events = (*self._taken(run, message.outcome), finished)
         if not self._is_stopping(run):
             failure = Outcome("failure", 0.0, error=message.error)
-            events += end_scope(
+            following = end_scope(
                 self._plan,
                 self.state,
                 run.scope,
@@ -190,6 +194,7 @@ class ExecutionSupervisor(ResumableExecution):
                 finished.at,
                 is_compensable=finished.is_compensable,
             )
+            events += self._without_starts(following)
         self.record(events)
 
     def _attempt_to_repeat(self, message: AttemptToRepeat) -> None:
@@ -289,6 +294,16 @@ class ExecutionSupervisor(ResumableExecution):
         self.record((failed,))
 
     # What is recorded of a task.
+
+    def _without_starts(self, following: tuple[Event, ...]) -> tuple[Event, ...]:
+        """Return what is to be recorded of *following*: no start, if nothing runs any more.
+
+        It follows when the execution goes on, of which what has not begun cannot be told then from
+        what was interrupted.
+        """
+        if not self._is_left_alone:
+            return following
+        return tuple(each for each in following if not isinstance(each, TaskStarted | ScopeStarted))
 
     def _finished(
         self, run: RunTask, outcome: Outcome, transition: Transition | None

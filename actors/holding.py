@@ -62,6 +62,7 @@ class ScopeHolder(RecordingActor):
         "_hooks",
         "_host_number",
         "_is_end_stopped",
+        "_is_free",
         "_is_grace_over",
         "_is_retired",
         "_is_taken_up",
@@ -105,6 +106,7 @@ class ScopeHolder(RecordingActor):
         self._waits: Waits | None = None  # made when something waits
         self._cancel_requested = 0.0  # on the monotonic clock
         self._host_number = 1
+        self._is_free = True  # no time bounds it, and nothing has stopped it: what follows starts
         self._is_end_stopped = False  # of an execution that was being cancelled
         self._is_grace_over = False  # a `finally` that begins later has one of its own
         self._is_retired = False
@@ -119,6 +121,7 @@ class ScopeHolder(RecordingActor):
 
     def stop(self) -> None:
         """Stop the tasks that are running and run no further one; not a checkpoint."""
+        self._is_free = False
         self._lane.stop()
         for fork in self._forks.values():
             fork.stop_lanes()

@@ -47,6 +47,7 @@ class HostedExecution(ScopeHolder):
     async def _host_within_time(self) -> None:
         """Run the execution's tasks until its time is over; its end is to follow."""
         lane = self._lane
+        self._is_free = False
         self._time_offset = anyio.current_time() - self._clock.monotonic()
         with anyio.CancelScope() as self._time:
             self._set_deadline()

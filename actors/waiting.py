@@ -151,6 +151,8 @@ class WaitingExecution(HostedExecution):
             return
         if self._is_being_cancelled or self._is_over_for(message.scope) or self.is_host_closed:
             return
+        if self._is_left_alone:
+            return  # it is due at the next start as well
         if isinstance(wait, WaitStarted):
             assert scope.running is not None
             run = self._run_of(scope.running)
