@@ -184,16 +184,19 @@ class Flows:
             raise FlowNotFoundError(flow_id)
 
     def plan_at_hand(self, flow_id: str, version: int | None) -> Plan | None:
-        """Return the plan of a flow version if it was asked for lately; not a checkpoint."""
+        """Return the plan of a flow's latest version if it was asked for lately; not a checkpoint.
+
+        Of another version only the journal says whether it has been deleted.
+        """
         latest = self._latest.get(flow_id)
-        if latest is None:
+        if latest is None or (version is not None and version != latest):
             return None
-        return self._plans.get((flow_id, latest if version is None else version))
+        return self._plans.get((flow_id, latest))
 
     async def plan(self, flow_id: str, version: int | None) -> Plan:
         """Return the plan of a flow version.
 
-        A checkpoint only if it was not asked for lately.
+        A checkpoint only if it is not the latest, or was not asked for lately.
 
         Raises:
             FlowNotFoundError: there is none.

@@ -4,7 +4,13 @@ import anyio
 import pytest
 
 from flowmgr import Settings, activity, open_engine
-from flowmgr.errors import ExecutionNotFoundError, InputError, KeyReusedError, MetadataError
+from flowmgr.errors import (
+    ExecutionNotFoundError,
+    FlowNotFoundError,
+    InputError,
+    KeyReusedError,
+    MetadataError,
+)
 from flowmgr.journal.store import ExecutionQuery
 from tests.support.flows import PATIENCE, Gate, chain, until
 from tests.support.virtual_time import LoopClock, in_virtual_time
@@ -201,3 +207,27 @@ async def test_a_database_forgets_what_is_outdated_too(durable):
                 await anyio.sleep(0.01)
         with pytest.raises(ExecutionNotFoundError):
             await engine.get(ended.execution_id)
+
+
+# --- versions
+
+
+async def test_no_version_of_a_deleted_flow_is_started_although_a_newer_one_has_its_id(reopened):
+    @activity
+    async def fail():
+        raise ValueError
+
+    async with reopened.open(fail) as engine:
+        await engine.register(chain("fail"))
+        first = await engine.run("chain")
+        await engine.flows.delete("chain")
+        assert (await engine.register(chain("fail", "fail", max_visits=2))).version == 2
+        await engine.run("chain")
+        again = await engine.retry(first.execution_id)  # it is pinned to what was deleted
+        assert (await engine.wait(again.execution_id)).flow_version == 1
+        with pytest.raises(FlowNotFoundError, match="its version 1 was not found"):
+            await engine.start("chain", version=1)
+        for ask in (engine.retry, engine.rerun):
+            with pytest.raises(FlowNotFoundError, match="its version 1 was not found"):
+                await ask(first.execution_id, version=1)
+        assert (await engine.run("chain", version=2)).flow_version == 2
