@@ -10,6 +10,7 @@ import msgspec
 
 from actors.bodies import NoSuchBodyError, task_of
 from actors.events import AttemptFailed, TaskStarted
+from actors.forks import flow_end
 from actors.outcome import ErrorInfo
 from actors.paths import COMPENSATION, FINALLY, ROOT, task_path
 from actors.plan import END, Plan, PlannedTask, Signal
@@ -175,10 +176,8 @@ class _Drawing:
         self._chosen: dict[str, list[str]] = {}  # by the path of the scope around
 
     def tree(self, execution_id: str) -> Tree:
-        state = self._state
-        limit = None if self._plan is None else self._plan.timeout
-        is_over = state.has_ended or state.ending is not None
-        ends = None if limit is None or is_over else state.started_at + limit
+        plan, state = self._plan, self._state
+        ends = None if plan is None or state.has_ended else flow_end(plan, state)
         return Tree(
             execution_id=execution_id,
             flow_id=state.flow_id,

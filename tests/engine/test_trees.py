@@ -5,7 +5,13 @@ import itertools
 import anyio
 import pytest
 
-from actors.events import AttemptFailed, ExecutionStarted, TaskStarted, WaitStarted
+from actors.events import (
+    AttemptFailed,
+    ExecutionRetried,
+    ExecutionStarted,
+    TaskStarted,
+    WaitStarted,
+)
 from flowmgr import Settings, activity, open_engine
 from flowmgr.errors import ExecutionNotFoundError
 from flowmgr.journal.sqlite.writer import Writer
@@ -101,6 +107,17 @@ async def test_a_running_task_is_shown_with_when_and_until_when(engine):
     assert (task.since, task.deadline) == (started.at, started.at + 20)
     assert task.waits_for is None
     assert tree.compensation is tree.closing is None
+
+
+async def test_after_a_retry_the_time_of_the_flow_is_shown_as_it_runs_again(engine):
+    execution_id = (await engine.start(flow("gate", timeout=1000))).execution_id
+    await engine.gate.someone_came.wait()
+    await engine.cancel(execution_id, wait=PATIENCE)
+    await engine.retry(execution_id)
+    retried = (await recorded(engine, execution_id))[-2]
+    assert isinstance(retried, ExecutionRetried)
+    tree = await engine.tree(execution_id)
+    assert tree.scope.task.deadline == retried.at + 1000
 
 
 async def test_branches_are_shown_with_what_each_waits_for(engine):
