@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -24,6 +24,9 @@ from actors.events import (
 )
 from actors.outcome import NULL, ErrorInfo, Outcome
 from actors.paths import COMPENSATION, FINALLY, ROOT
+
+MAX_VERSION: Final = 10**9
+"""The greatest number that a version of a flow can have."""
 
 ExecutionStatus = Literal[
     "pending",

@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 import anyio.to_thread
 
+from actors.state import MAX_VERSION
 from flowmgr.errors import Problem, told
 from flowmgr.language.documents import parse_json
 from flowmgr.language.fields import Fields
@@ -15,7 +16,7 @@ from flowmgr.language.findings import Findings, kind_of
 from flowmgr.language.texts import Fault
 from flowmgr.language.vocabulary import FLOW_FIELDS
 from flowmgr.language.yaml_documents import parse_yaml
-from web.limits import MAX_BY, MAX_REASON, MAX_TASK, MAX_VERSION
+from web.limits import MAX_BY, MAX_REASON, MAX_TASK
 from web.problems import RequestError
 from web.requests import AnyRequest, header
 

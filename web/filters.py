@@ -11,13 +11,14 @@ import msgspec
 from litestar.openapi.spec import Parameter, Schema
 
 from actors.events import is_scalar
+from actors.state import MAX_VERSION
 from flowmgr.journal.store import ExecutionQuery, metadata_text
 from flowmgr.language.fields import Fields
 from flowmgr.language.findings import Findings, Names, join, quote, shorten
 from flowmgr.metadata import MAX_ENTRIES, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
 from web.bodies import is_whole_number
 from web.descriptions import an_object, text, truth, whole_number
-from web.limits import MAX_VERSION, METADATA, STATUSES
+from web.limits import METADATA, STATUSES
 from web.parameters import refuse_parameters
 from web.requests import AnyRequest
 

@@ -15,9 +15,6 @@ MAX_REASON: Final = 1000
 MAX_TASK: Final = 10_000
 """Characters that the path of a task may have: of 41 names, each with all of its 128 escaped."""
 
-MAX_VERSION: Final = 10**9
-"""The greatest number of a version that can be asked for."""
-
 MAX_ITEMS: Final = 100
 """Executions that an answer about many of them names."""
 

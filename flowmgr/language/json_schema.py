@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Final
 
+from actors.state import MAX_VERSION
 from flowmgr.http.expect import FIRST_STATUS, LAST_STATUS, STATUS_CLASS
 from flowmgr.http.request import METHODS, REQUEST_FIELDS
 from flowmgr.language.bodies import MAX_VISITS_LIMIT
@@ -16,6 +17,7 @@ from flowmgr.language.fields import MAX_SECONDS
 from flowmgr.language.task_fields import (
     MAX_ATTEMPTS,
     MAX_BRANCHES,
+    MAX_COEFFICIENT,
     MAX_ITEMS,
 )
 from flowmgr.language.texts import BINDABLE, ID_PATTERN, MAX_NAME_LENGTH
@@ -89,7 +91,12 @@ _CONDITION: Final[Document] = {
 _RETRY: Final[Document] = {
     "maximum_attempts": _whole(1, MAX_ATTEMPTS, default=3),
     "initial_interval": _SECONDS | {"default": 1},
-    "backoff_coefficient": {"type": "number", "minimum": 1, "default": 2},
+    "backoff_coefficient": {
+        "type": "number",
+        "minimum": 1,
+        "maximum": MAX_COEFFICIENT,
+        "default": 2,
+    },
     "maximum_interval": _SECONDS,
     "non_retryable_error_types": {"type": "array", "items": _FILLED},
     "jitter": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
@@ -144,7 +151,7 @@ _TASK: Final[Document] = {
     "signal": _ID,
     "schema": _SCHEMA,
     "flow": _ID,
-    "version": {"type": "integer", "minimum": 1},
+    "version": _whole(1, MAX_VERSION),
     "branches": {
         "type": "object",
         "minProperties": 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from actors.state import MAX_VERSION
 from flowmgr.http.expect import FIRST_STATUS, LAST_STATUS, is_status
 from flowmgr.language.definition import (
     BodyDefinition,
@@ -31,7 +32,7 @@ from flowmgr.language.vocabulary import COMPENSATION_FIELDS, RETRY_FIELDS
 MAX_ATTEMPTS: Final = 1_000_000
 MAX_BRANCHES: Final = 1_000
 MAX_ITEMS: Final = 1_000_000
-MAX_VERSION: Final = 2**31 - 1
+MAX_COEFFICIENT: Final = 1_000_000
 
 ReadBody = Callable[[Fields], BodyDefinition | None]
 """Reads a body that is inside of a task; None if it is not looked at."""
@@ -71,7 +72,9 @@ def _read_retry(fields: Fields) -> RetryDefinition | None:
         RetryDefinition,
         maximum_attempts=retry.optional_integer("maximum_attempts", 3, 1, MAX_ATTEMPTS) or 3,
         initial_interval=initial,
-        backoff_coefficient=retry.optional_number("backoff_coefficient", 2.0, Bounds(1, 1e6)),
+        backoff_coefficient=retry.optional_number(
+            "backoff_coefficient", 2.0, Bounds(1, MAX_COEFFICIENT)
+        ),
         maximum_interval=maximum or None,
         non_retryable_error_types=_read_types(retry),
         jitter=retry.optional_number("jitter", 0.0, Bounds(0, 1)),

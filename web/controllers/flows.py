@@ -8,6 +8,7 @@ from litestar import Controller, Response, delete, get, post
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK
 
+from actors.state import MAX_VERSION
 from flowmgr.errors import DefinitionError
 from web.bodies import DOCUMENT_TYPES, document_body, flow_document
 from web.cursors import decode_cursor, decode_number_cursor, encode_cursor
@@ -22,7 +23,6 @@ from web.flow_resources import (
     flow_summary_resource,
     shown_flow_resource,
 )
-from web.limits import MAX_VERSION
 from web.requests import AnyRequest, header
 from web.resources import Page, page
 from web.surface import engine_of
