@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import rich_click as click
 
@@ -30,6 +30,14 @@ class Commands(click.RichGroup):
             if name not in self.commands:
                 self.add_command(getattr(_module(name), name))
         return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a Ctrl-C that it does not take itself is no answer that it could give."""
+        try:
+            return super().invoke(ctx)
+        except* KeyboardInterrupt:  # in a group if it comes out of the tasks of trio
+            pass
+        sys.exit(INTERRUPTED)
 
 
 def _module(command: str) -> ModuleType:

@@ -84,6 +84,53 @@ def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(module):
     assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
 
 
+INTERRUPTED_WHILE_OPENING = """
+import contextlib
+import os
+import signal
+import anyio
+import web.run
+from web.entry import main
+
+@contextlib.asynccontextmanager
+async def open_engine(*settings, **options):
+    async with anyio.create_task_group():
+        os.kill(os.getpid(), signal.SIGINT)
+        await anyio.sleep(60)
+        yield
+
+web.run.open_engine = open_engine
+main()
+"""
+
+
+def test_ctrl_c_before_a_run_has_begun_exits_with_130(backend):
+    script = [sys.executable, "-c", INTERRUPTED_WHILE_OPENING]
+    command = [*script, "run", EXAMPLE_FILE, "--backend", backend]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=PATIENCE)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("command", "does"),
+    [
+        (
+            ["validate", EXAMPLE_FILE, "--activities", ACTIVITIES],
+            "web.commands.validate.inspect_files",
+        ),
+        (["journal", "check", "flowmgr.db"], "flowmgr.journal.sqlite.tools.check"),
+        (["schema"], "web.commands.schema.flow_schema"),
+    ],
+    ids=["validate", "journal check", "schema"],
+)
+def test_ctrl_c_is_not_taken_for_an_answer_of_a_command(here, monkeypatch, command, does):
+    def interrupted(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(does, interrupted)
+    assert here(*command) == Ran(130, "", "")
+
+
 def in_one_line(text: str) -> str:
     """Return what the command line said, without the frames and the line breaks."""
     return " ".join(text.replace("│", " ").split())

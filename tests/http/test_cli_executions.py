@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import http.server
+import io
 import json
 import os
 import pty
@@ -15,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, NoReturn, Self
 
 import pytest
 from click.testing import CliRunner
@@ -31,7 +32,7 @@ from tests.support.flowmgr_server import (
     task,
     wait_for_file,
 )
-from tests.support.server_process import PATIENCE, ROOT
+from tests.support.server_process import PATIENCE, ROOT, ServerProcess
 from web.cli import main
 
 
@@ -55,13 +56,13 @@ Executions = Callable[..., Ran]
 def executions(served: Served) -> Executions:
     """Runs `flowmgr executions` on the server."""
 
-    def run(*args: str, typed: str = "") -> Ran:
+    def run(*args: str, typed: str | io.BytesIO = "") -> Ran:
         return run_at(served.process.url, *args, typed=typed)
 
     return run
 
 
-def run_at(url: str, *args: str, typed: str = "") -> Ran:
+def run_at(url: str, *args: str, typed: str | io.BytesIO = "") -> Ran:
     ran = CliRunner().invoke(main, ["executions", *args], input=typed, env={"FLOWMGR_URL": url})
     assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
     return Ran(ran.exit_code, ran.stdout, ran.stderr)
@@ -323,6 +324,21 @@ def test_many_are_cancelled_after_a_question(served, executions, batch):
         assert ended["cancellation"]["by"] == getpass.getuser()
 
 
+class Interrupted(io.BytesIO):
+    """What is typed when it is Ctrl-C."""
+
+    def read1(self, size: int | None = -1, /) -> NoReturn:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_the_question_exits_with_130_and_nothing_is_done(served, executions, batch):
+    tag, started = batch
+    ran = executions("cancel", "--metadata", tag, typed=Interrupted())
+    assert (ran.code, ran.out) == (130, "")
+    assert "Cancel 3 executions?" in ran.err
+    assert {served.get(f"/executions/{each}").json()["status"] for each in started} == {"running"}
+
+
 def test_many_are_deleted_without_a_question_if_that_is_said(served, executions, batch):
     tag, started = batch
     executions("cancel", "--metadata", tag, "--yes")
@@ -440,6 +456,20 @@ def test_a_server_of_something_else_is_told_in_one_line(body):
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize("command", [["show", "x", "--wait", "60"], ["retry", "x"]])
+def test_ctrl_c_while_a_server_is_asked_exits_with_130(command):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        args = ["web", "executions", *command, "--url", url]
+        with ServerProcess(args) as process:
+            server.settimeout(PATIENCE)
+            with server.accept()[0]:
+                assert process.stop(signal.SIGINT) == 130
+            process.stdout.close()
+            process.stderr.close()
+            assert (process.stdout.text, process.stderr.text) == ("", "")
 
 
 # Watching.

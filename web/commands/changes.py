@@ -232,7 +232,9 @@ def _confirm(report: dict[str, Any]) -> None:
         is_meant = report["matched"] == 0 or click.confirm(
             f"{report['action'].capitalize()} {newest}{_count(report['matched'])}?", err=True
         )
-    except click.Abort:
+    except click.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):  # not the end of what is typed
+            raise KeyboardInterrupt from abort
         is_meant = False
     if not is_meant:
         msg = "nothing was done; --yes does it without asking"
