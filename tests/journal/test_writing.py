@@ -7,6 +7,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from actors.events import ExecutionParked
 from actors.ports import Batch, NotRecordedError, StartKey
 from flowmgr.clock import SystemClock
 from flowmgr.errors import InternalError, JournalError
@@ -15,6 +16,7 @@ from flowmgr.journal.sqlite.chain import encode_events
 from flowmgr.journal.sqlite.grouping import MAX_GROUP
 from flowmgr.journal.sqlite.opening import Opened
 from flowmgr.journal.sqlite.recorder import MAX_ROWS, Recorder
+from flowmgr.journal.sqlite.tools import check
 from flowmgr.journal.sqlite.writer import Writer
 from flowmgr.journal.store import EVERYTHING
 from tests.journal.helpers import (
@@ -200,6 +202,58 @@ async def test_more_events_than_one_statement_inserts_are_one_transaction(path):
         opened.close()
     async with open_sqlite(path) as store:
         assert len(await store.read_events("e", 0, EVERYTHING)) == 2 + 2 * (2 * MAX_ROWS + 1)
+
+
+# --- executions that are parked
+
+
+def parked(name, seq):
+    return Batch(name, seq, (ExecutionParked(at=3.0, due=9.0),))
+
+
+def remembered(store):
+    return set(store._writer._recorder._heads)
+
+
+async def test_what_is_parked_is_not_kept_in_memory_and_goes_on_where_it_was(path):
+    async with open_sqlite(path) as store:
+        await start(store, "live")
+        await start(store, "e", metadata={"env": "prod"})
+        await record(store, parked("e", 3))
+        assert remembered(store) == {"live"}
+        await go_on(store, "e", 4)
+        assert remembered(store) == {"live", "e"}
+        await record(store, parked("e", 6))
+        with pytest.raises(InternalError, match="does not continue"):
+            await send(store, Batch("e", 6, step())).get()
+        await complete(store, "e", 7)
+        assert remembered(store) == {"live"}
+        assert len(await store.read_events("e", 0, 99)) == 8
+        assert (await store.get_execution("e")).status == "completed"
+    assert check(path).is_ok
+
+
+@pytest.mark.parametrize("is_taken_back", [False, True])
+async def test_what_is_parked_and_goes_on_in_one_transaction_goes_on_where_it_was(
+    monkeypatch, path, is_taken_back
+):
+    gate = Gate(monkeypatch, "_commit")
+    async with open_sqlite(path) as store:
+        await start(store, "e")
+        gate.shut()
+        replies = [send(store, start_batch("other"))]
+        await gate.reached()
+        batches = [parked("e", 3), Batch("e", 4, step()), parked("e", 6), Batch("e", 7, step())]
+        replies += [send(store, batch) for batch in batches]
+        if is_taken_back:
+            fail_once(monkeypatch, passing_error())
+        gate.open()
+        for reply in replies:
+            assert await reply.get() is True
+        assert remembered(store) == {"e", "other"}
+        await complete(store, "e", 9)
+        assert len(await store.read_events("e", 0, 99)) == 10
+    assert check(path).is_ok
 
 
 # --- groups that are taken back

@@ -68,7 +68,9 @@ class Head(msgspec.Struct, frozen=True, gc=False):
 class Recorder:
     """Changes the tables, inside of transactions that the writer ends.
 
-    It remembers the heads of the executions that have not ended, so that a step costs one row.
+    It remembers the heads of the executions that have not ended, so that a step costs one row; of
+    one that is parked, which may be so for months beside any number of others, it reads the head
+    again when it goes on.
     Events are kept until all of a transaction are inserted with one statement. If there is nothing
     else, that is the transaction by itself: one call of SQLite's, and while it writes and waits for
     the disk, the event loop's thread goes on.
@@ -234,9 +236,9 @@ class Recorder:
         self.connection.execute(WRITE[how], row.values())
 
     def _go_on(self, batch: Batch, head: Head) -> None:
-        """Have an execution's log go on at *head* behind *batch*, if it goes on."""
-        execution_id = batch.execution_id
-        if head.summary.ended_at is not None:
+        """Have an execution's log go on at *head* behind *batch*, if it goes on soon."""
+        execution_id, summary = batch.execution_id, head.summary
+        if summary.ended_at is not None or summary.is_parked:
             self.forget(execution_id)
         else:
             self._remember(execution_id, head)
