@@ -80,7 +80,9 @@ class LiveExecutions(SupervisorHooks):
         self._supervisors: dict[str, ExecutionSupervisor] = {}
         self._asked: dict[str, int] = {}  # requests that an execution has not answered yet
         self._to_be_parked: set[str] = set()  # of those, once it has answered
-        self._abandoned: dict[str, anyio.Event] = {}  # set when no code of it runs any more
+        # Set when no code of it runs any more. What is asked of an execution that has ended makes
+        # it a further supervisor, of which nothing may run.
+        self._abandoned: dict[ExecutionSupervisor, anyio.Event] = {}
         self._waits_for_code: Counter[str] = Counter()  # tasks, by the execution that they are of
         self._stopping: dict[str, tuple[float, ExecutionSupervisor]] = {}  # by order of deadline
         self._something_stops = anyio.Event()
@@ -107,7 +109,7 @@ class LiveExecutions(SupervisorHooks):
     @property
     def abandoned(self) -> int:
         """How many ended executions still have code running that would not stop."""
-        return len(self._abandoned)
+        return len({each.execution_id for each in self._abandoned})
 
     def start(
         self,
@@ -302,17 +304,16 @@ class LiveExecutions(SupervisorHooks):
         self._forget(supervisor)
         receipt = supervisor.state.cancellation
         if receipt is not None and any(line.how == "abandoned" for line in receipt.tasks):
-            self._abandoned[execution_id] = anyio.Event()
+            self._abandoned[supervisor] = anyio.Event()
             self._replace_lost_threads()
             logger.warning("execution %s: code that did not stop was abandoned", execution_id)
 
     def host_closed(self, supervisor: ExecutionSupervisor) -> None:
         """Forget what is over, also if it was stopped without having ended."""
-        execution_id = supervisor.execution_id
-        if execution_id in self._abandoned and not supervisor.hosts:
-            self._abandoned.pop(execution_id).set()
+        if supervisor in self._abandoned and not supervisor.hosts:
+            self._abandoned.pop(supervisor).set()
             self._replace_lost_threads()
-        if execution_id in self._supervisors:
+        if supervisor.execution_id in self._supervisors:
             self._forget(supervisor)
 
     def has_abandoned_all(self, supervisor: ExecutionSupervisor, subflows: int) -> bool:
@@ -325,16 +326,23 @@ class LiveExecutions(SupervisorHooks):
         A checkpoint only if it has abandoned some. Meanwhile a task of the execution *parent* waits
         for nothing but that.
         """
-        event = self._abandoned.get(execution_id)
-        if event is None:
+        if not self._left_by(execution_id):
             return
         self._waits_for_code[parent] += 1
         try:
-            await event.wait()
+            while left := self._left_by(execution_id):
+                await left[0].wait()
         finally:
             self._waits_for_code[parent] -= 1
             if not self._waits_for_code[parent]:
                 del self._waits_for_code[parent]
+
+    def _left_by(self, execution_id: str) -> list[anyio.Event]:
+        return [
+            event
+            for supervisor, event in self._abandoned.items()
+            if supervisor.execution_id == execution_id
+        ]
 
     def host_again(self, supervisor: ExecutionSupervisor) -> None:
         """Run the end of an execution whose host was cancelled on another one."""

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from flowmgr import Settings, activity, open_engine
-from flowmgr.errors import ExecutionStateError, JournalUnavailableError
+from flowmgr.errors import ExecutionEndedError, ExecutionStateError, JournalUnavailableError
 from flowmgr.journal.store import ExecutionQuery
 from flowmgr.subflows import MAX_DEPTH
 from tests.support.flows import PATIENCE, Gate, until
@@ -215,6 +215,43 @@ async def test_a_join_waits_for_code_that_a_sub_flow_has_abandoned():
         fan = {"name": "fan", "kind": "parallel", "branches": branches, "join": "any"}
         found = await engine.run(flow("outer", fan))
         assert (found.status, len(deaf.spans)) == ("completed", 1)
+
+
+@in_virtual_time
+async def test_a_request_that_is_refused_does_not_make_abandoned_code_count_as_ended():
+    deaf = Deaf()
+    async with with_deaf_sub_flow(deaf) as engine:
+        task = {"name": "f", "kind": "flow", "flow": "inner", "timeout": 1}
+        task["retry"] = {"maximum_attempts": 2, "initial_interval": 0.001}
+        parent = (await engine.start(flow("outer", task))).execution_id
+        await anyio.sleep(1.5 + 2 * GRACE)
+        (child,) = await engine.list(ExecutionQuery(flow_id="inner"), None, 10)
+        assert (child.status, engine.abandoned_executions) == ("cancelled", 1)
+        with pytest.raises(ExecutionEndedError):
+            await engine.pause(child.execution_id)
+        await anyio.sleep(0.5)
+        assert (engine.abandoned_executions, deaf.spans) == (1, [])
+        await engine.wait(parent)
+        [(_, first_left), (second_entered, _)] = deaf.spans
+        assert first_left <= second_entered
+
+
+@in_virtual_time
+async def test_code_that_a_sub_flow_has_abandoned_twice_is_waited_for_both_times():
+    deaf = Deaf()
+    async with with_deaf_sub_flow(deaf) as engine:
+        task = {"name": "f", "kind": "flow", "flow": "inner", "timeout": 1}
+        parent = (await engine.start(flow("outer", task))).execution_id
+        await anyio.sleep(1.5 + 2 * GRACE)
+        (child,) = await engine.list(ExecutionQuery(flow_id="inner"), None, 10)
+        await engine.retry(child.execution_id)
+        await anyio.sleep(1)
+        await engine.cancel(child.execution_id, wait=100 * GRACE)
+        assert (engine.abandoned_executions, len(deaf.spans)) == (1, 0)
+        found = await engine.wait(parent, timeout=100 * GRACE)
+        assert (found.error.type, len(deaf.spans)) == ("TimedOut", 2)
+        await anyio.sleep(1)
+        assert engine.abandoned_executions == 0
 
 
 async def test_the_result_of_a_sub_flow_with_an_output_is_that_also_if_it_is_null():
