@@ -14,14 +14,16 @@ from actors.events import (
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionFailed,
+    ScopeFinished,
     ScopeStarted,
     ScopeStopped,
+    TaskFinished,
     TaskStarted,
     TaskStopped,
 )
 from actors.expressions import ExpressionError, Values
 from actors.forks import open_scope
-from actors.outcome import NULL, ErrorInfo, StopKind
+from actors.outcome import NULL, ErrorInfo, Outcome, StopKind
 from actors.paths import COMPENSATION, FINALLY
 from actors.plan import Map, Parallel, Plan
 from actors.state import ExecutionState
@@ -95,6 +97,44 @@ def conclude_cut(state: ExecutionState, at: float) -> Events:
     if state.ending.status != "completed" or not _next_compensation(state, at):
         return (ExecutionCancelled(at=at),)
     return (ScopeStopped(at=at, scope=FINALLY), cancelled)
+
+
+def cut_off(plan: Plan, state: ExecutionState, error: ErrorInfo, at: float) -> Events:
+    """Return what is to be recorded when all that ran was stopped although nobody had asked for it.
+
+    The execution fails. What belongs to its end has failed by itself if it ran already, and the
+    rest of that follows.
+
+    Args:
+        plan: what the execution runs.
+        state: how it stands.
+        error: why it was stopped.
+        at: the time: seconds since 1970-01-01 UTC.
+    """
+    if state.ending is None:
+        ending = EndingStarted(at=at, status="failed", error=error, task=state.current_task)
+        return (*stop_all(plan, state, "stopped", at), *conclude(plan, state, ending))
+    outcome = Outcome("failure", 0.0, error=error)
+    closing, undoing = state.scopes.get(FINALLY), state.scopes.get(COMPENSATION)
+    if closing is not None and closing.is_open and closing.wait is None:
+        failed = ScopeFinished(at=at, scope=FINALLY, outcome=outcome)
+        return (*stop_all(plan, state, "stopped", at), failed)
+    if undoing is None or undoing.wait is not None:
+        return ()
+    name = undoing.stopped_task if undoing.running is None else undoing.running.task
+    if name is None:
+        return ()
+    return (
+        TaskFinished(
+            at=at,
+            scope=COMPENSATION,
+            task=name,
+            visit=undoing.visits[name],
+            attempt=undoing.attempts[name],
+            outcome=outcome,
+            transition=None,
+        ),
+    )
 
 
 def _failed_at_the_end(state: ExecutionState, error: ErrorInfo, task: str, at: float) -> Events:

@@ -278,17 +278,19 @@ class ExecutionSupervisor(ResumableExecution):
     def _bug_found(self, message: BugFound) -> None:
         error = message.error
         described = describe_error(error)
-        info = ErrorInfo("InternalError", f"{described.type}: {described.message}")
-        if is_of_open_scopes(error):
-            info = _SCOPE_LEFT_OPEN
-            raised = described.message.partition("\n")[0]
+        is_disorder = is_of_open_scopes(error)
+        if is_disorder:
+            info, raised = _SCOPE_LEFT_OPEN, described.message.partition("\n")[0]
             logger.error("execution %s: %s: %s", self.execution_id, info.message, raised)
         else:
+            info = ErrorInfo("InternalError", f"{described.type}: {described.message}")
             logger.error("execution %s: a bug in flowmgr", self.execution_id, exc_info=error)
         if self.state.has_ended:
             return  # and its host may belong to another execution by now
+        if is_disorder and not self.is_host_closed:
+            self._disorder = info  # its end runs on another host
         self.stop()
-        if not self.state.seq:
+        if not self.state.seq or self._disorder is not None:
             return
         failed = ExecutionFailed(at=self._clock.now(), error=info, task=self.state.current_task)
         self.record((failed,))

@@ -28,7 +28,7 @@ from actors.forks import flow_end, free_places, is_being_stopped, is_flow_late, 
 from actors.hooks import Surroundings
 from actors.lane import Lane
 from actors.messages import ApplyConditions, Environment, GoOn, RunTask
-from actors.outcome import Outcome
+from actors.outcome import ErrorInfo, Outcome
 from actors.paths import COMPENSATION, is_of_the_end, is_opened_by_a_task, opener, split, task_path
 from actors.plan import Construct, Plan, Signal, Wait
 from actors.recording import Actions, RecordingActor
@@ -57,6 +57,7 @@ class ScopeHolder(RecordingActor):
     __slots__ = (
         "_cancel_requested",
         "_clock",
+        "_disorder",
         "_environment",
         "_forks",
         "_hooks",
@@ -104,6 +105,7 @@ class ScopeHolder(RecordingActor):
         self._routed: set[str] = set()  # scopes whose wait is over, and whose router is being asked
         self._offered: dict[str, str] = {}  # the scope that is about to take it, by signal
         self._waits: Waits | None = None  # made when something waits
+        self._disorder: ErrorInfo | None = None  # why the host is stopped: a scope was left open
         self._cancel_requested = 0.0  # on the monotonic clock
         self._host_number = 1
         self._is_free = True  # no time bounds it, and nothing has stopped it: what follows starts
@@ -140,6 +142,7 @@ class ScopeHolder(RecordingActor):
         self.hosts += 1
         self._lane = Lane()
         self._forks.clear()
+        self._disorder = None
         self.is_host_closed = False
         self._hooks.host_again(self._supervisor)
 
@@ -229,6 +232,8 @@ class ScopeHolder(RecordingActor):
         if self.state.status == "cancelling" and self._is_being_cancelled:
             return True
         path = run.scope
+        if self._disorder is not None:
+            return True
         return self._is_time_over(path) or (bool(path) and is_being_stopped(self.state, path))
 
     # Running tasks.

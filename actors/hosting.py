@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import anyio
 
 from actors.bodies import task_of
-from actors.ending import conclude, conclude_cut, stop_all
-from actors.events import EndingStarted, ExecutionFailed
+from actors.ending import conclude, conclude_cut, cut_off, stop_all
+from actors.events import EndingStarted
 from actors.holding import ScopeHolder
 from actors.lane import Lane
 from actors.messages import BugFound, GraceEnded, HostClosed, TimeOver
@@ -16,6 +16,13 @@ from actors.outcome import ErrorInfo, StopKind
 from actors.paths import FINALLY
 from actors.recording import Handlers
 from actors.recovery import given_up
+
+_STRAY_CANCELLATION: Final = ErrorInfo(
+    "StrayCancellation",
+    "the task was cancelled although nobody had asked for it: "
+    "an activity has cancelled a scope that is not its own, or left one open",
+)
+"""Why an execution fails whose host task has ended although something still ran on it."""
 
 
 class HostedExecution(ScopeHolder):
@@ -99,12 +106,11 @@ class HostedExecution(ScopeHolder):
         state = self.state
         if not self.is_host_closed:
             self.is_host_closed = True
-            if state.status == "cancelling":
-                is_told = not self._is_left_alone or not self._has_untold()
-                if is_told and (state.ending is None or self._is_end_stopped):
+            if self._is_being_cancelled:
+                if not self._is_left_alone or not self._has_untold():
                     self._record_cancelled("stopped")
-            elif state.status == "running" and not self._is_left_alone and not state.has_ended:
-                self._record_stray_cancellation()
+            elif not self._is_left_alone and not state.has_ended:
+                self._record_cut_off()
         if self._pending:  # the end is being recorded: it is not over before it is
             self.send(message)
         elif state.ending is not None and not state.has_ended and not self._is_left_alone:
@@ -137,14 +143,15 @@ class HostedExecution(ScopeHolder):
         self._is_end_stopped = False
         self.record((*stop_all(self._plan, state, how, at, seconds), *ended))
 
-    def _record_stray_cancellation(self) -> None:
-        message = (
-            "the task was cancelled although nobody had asked for it: "
-            "an activity has cancelled a scope that is not its own, or left one open"
-        )
-        error = ErrorInfo("StrayCancellation", message)
-        task = self.state.current_task
-        self.record((ExecutionFailed(at=self._clock.now(), error=error, task=task),))
+    def _record_cut_off(self) -> None:
+        """Record that the host has ended by itself; what is paused just goes on when resumed."""
+        error = self._disorder
+        if error is None and self.state.status in {"running", "cancelling"}:
+            error = _STRAY_CANCELLATION
+        if error is not None:
+            events = cut_off(self._plan, self.state, error, self._clock.now())
+            if events:
+                self.record(events)
 
     _HANDLERS: ClassVar[Handlers] = {
         TimeOver: _time_over,

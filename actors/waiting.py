@@ -36,7 +36,8 @@ class WaitingExecution(HostedExecution):
     def settle(self) -> None:
         """Have the execution parked, or woken, if all that goes on is waiting."""
         state = self.state
-        if self._is_left_alone or self.is_host_closed or not state.seq:
+        is_stopping = self._is_left_alone or self._disorder is not None
+        if is_stopping or self.is_host_closed or not state.seq:
             return
         if state.has_ended:
             if not self._lane.is_closed:  # what was to have it go on could not be recorded

@@ -119,6 +119,119 @@ def test_a_scope_that_is_left_open_inside_of_a_task_is_said_to_be_that(
     anyio.run(run_disorderly_inside, disorderly, around, backend=name, backend_options=options)
 
 
+LATER = [leave_a_deadline_open, abandon_a_generator]
+"""What cancels a task that runs later on the same host."""
+
+UNDOING = {"name": "charge", "activity": "hold_on", "compensate": {"activity": "undo"}}
+TIDYING = {"tasks": [{"name": "tidy"}]}
+
+
+def charged_then(*tasks, closing=TIDYING, charge=UNDOING):
+    document = chain("charge", *tasks)
+    document["tasks"][0] |= charge
+    return document | {"finally": closing}
+
+
+ENDS = {
+    "behind it": (LATER, charged_then("disorderly", "hold_on"), ["undo", "tidy"], "hold_on"),
+    "in its finally": (LATER, charged_then("disorderly"), ["undo"], "finally"),
+    "in a branch": (DISORDERLY, charged_then("around"), ["undo", "tidy"], "around"),
+    "in a branch of its finally": (
+        DISORDERLY,
+        charged_then("hold_on", closing={"tasks": [{"name": "around"} | AROUND["a branch"]]}),
+        ["undo"],
+        "finally",
+    ),
+}
+ENDS["in a branch"][1]["tasks"][1] |= AROUND["a branch"]
+
+
+async def run_to_its_end(case, journal):
+    disorderly, document, ran, error_task = case
+    seen = []
+
+    @activity
+    async def undo(context):
+        await anyio.sleep(0.02)
+        seen.append("undo")
+
+    @activity
+    async def tidy(context):
+        await anyio.sleep(0.02)
+        seen.append("tidy")
+
+    declared = activity("disorderly")(disorderly.function)
+    settings = Settings(journal=journal)
+    async with open_engine(settings, activities=[declared, hold_on, undo, tidy]) as engine:
+        failed = await engine.run(document, timeout=PATIENCE)
+        assert (failed.status, failed.error_task, seen) == ("failed", error_task, ran)
+        assert failed.error.type == "StrayCancellation"
+        await until(lambda: engine.live_executions == 0)
+        assert engine.is_accepting
+
+
+@pytest.mark.filterwarnings("ignore")  # trio warns of what the activity does
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("journal", ["memory", "sqlite"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param((disorderly, *rest), id=f"{disorderly.name} {name}")
+        for name, (all_disorderly, *rest) in ENDS.items()
+        for disorderly in all_disorderly
+    ],
+)
+def test_what_fails_because_a_scope_was_left_open_has_its_compensation_and_finally(
+    case, journal, backend, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # as above
+    name, options = backend
+    journal = journal if journal == "memory" else f"sqlite:{tmp_path}/flowmgr.db"
+    anyio.run(run_to_its_end, case, journal, backend=name, backend_options=options)
+
+
+async def run_with_disorderly_compensations(disorderly, how):
+    seen, begun = [], anyio.Event()
+
+    @activity
+    async def undo(context):
+        await anyio.sleep(0.02)
+        seen.append("undo")
+
+    @activity
+    async def fail(context):
+        begun.set()
+        if how == "cancelled":
+            await anyio.sleep_forever()
+        raise ValueError
+
+    document = charged_then("second", "third", "fail", closing={"tasks": [{"name": "undo"}]})
+    for task, undoing in zip(document["tasks"][1:3], ["undo", "disorderly"], strict=True):
+        task |= {"activity": "hold_on", "compensate": {"activity": undoing}}
+    declared = activity("disorderly")(disorderly.function)
+    async with open_engine(activities=[declared, hold_on, undo, fail]) as engine:
+        execution_id = (await engine.start(document)).execution_id
+        await begun.wait()
+        if how == "cancelled":
+            await engine.cancel(execution_id)
+        assert (await engine.wait(execution_id, timeout=PATIENCE)).status == how
+        assert len(seen) == 2  # that of the first task, and what is run at the end
+        await until(lambda: engine.live_executions == 0)
+
+
+@pytest.mark.filterwarnings("ignore")  # trio warns of what the activity does
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+@pytest.mark.parametrize("disorderly", LATER, ids=lambda declared: declared.name)
+def test_a_compensation_that_leaves_a_scope_open_keeps_no_other_from_running(
+    disorderly, how, backend, monkeypatch
+):
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # as above
+    name, options = backend
+    run = (run_with_disorderly_compensations, disorderly, how)
+    anyio.run(*run, backend=name, backend_options=options)
+
+
 @pytest.mark.anyio
 async def test_hosts_are_used_again():
     @activity
