@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import http.server
 import io
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple, NoReturn, Self
 
 import pytest
@@ -34,6 +36,7 @@ from tests.support.flowmgr_server import (
 )
 from tests.support.server_process import PATIENCE, ROOT, ServerProcess
 from web.cli import main
+from web.commands.waiting import waited_for
 
 
 class Ran(NamedTuple):
@@ -163,6 +166,54 @@ def test_showing_can_wait_for_the_end(served, executions, files):
     assert "running" in executions("show", execution_id, "--wait", "0.1").out
     Path(files["release"]).touch()
     assert executions("show", execution_id, "--wait", "10", "--json").json["status"] == "completed"
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Served]:
+    """A server that waits for next to nothing."""
+    with serving("asyncio", "--wait-limit", "0.05") as running:
+        yield running
+
+
+def test_a_wait_goes_on_beyond_what_the_server_waits_at_once(impatient):
+    def executions(*args: str) -> Ran:
+        return run_at(impatient.process.url, *args, "--wait", "15")
+
+    nap = {"name": "nap", "kind": "wait", "seconds": 0.5}
+    execution_id = impatient.start(impatient.register(flow(nap)))
+    assert executions("show", execution_id, "--json").json["status"] == "completed"
+    assert executions("rerun", execution_id).out.endswith(" is completed\n")
+
+    execution_id = impatient.start(impatient.register(flow(nap)))
+    assert executions("cancel", execution_id).out == f"{execution_id} is cancelled\n"
+    assert executions("retry", execution_id) == Ran(0, f"{execution_id} is completed\n", "")
+
+
+@pytest.mark.parametrize("command", ["show", "resume", "signal", "rerun"])
+def test_what_has_not_ended_when_a_wait_is_over_is_told_and_exits_with_3(
+    served, executions, command
+):
+    signals = [{"name": name, "kind": "signal"} for name in ("one", "two")]
+    asked = served.start(served.register(flow(*signals, conditions=[condition("one", "two")])))
+    args = [command, asked, *(["one"] if command == "signal" else []), "--wait", "0.1"]
+    ran = executions(*args, "--json")
+    found = json.loads(ran.out)
+    assert (ran.code, found["status"]) == (3, "running")
+    assert ran.err == f"flowmgr: {found['execution_id']} is still running after 0.1 s\n"
+
+
+def test_a_server_that_does_not_wait_is_not_asked_without_a_pause(monkeypatch):
+    monkeypatch.setattr("web.commands.waiting.INTERVAL", 0.05)
+    asked = []
+
+    def ask(path: str, wait: float) -> dict[str, Any]:
+        asked.append((path, wait))
+        return {"execution_id": "x", "end_time": None}
+
+    waited_for(SimpleNamespace(get=ask), functools.partial(ask, "first"), 0.2)
+    assert [path for path, _ in asked] == ["first", *["/executions/x"] * (len(asked) - 1)]
+    assert 2 <= len(asked) <= 6
+    assert asked[-1][1] == 0
 
 
 def test_the_history_is_shown_whole(served, executions, monkeypatch):
@@ -360,7 +411,8 @@ def test_many_are_deleted_without_a_question_if_that_is_said(served, executions,
         (["cancel", "--status", "running", "--wait", "1"], "--wait goes with an ID"),
         (["retry", "--status", "failed", "--version", "2"], "--version goes with an ID"),
         (["pause"], "Missing argument"),
-        (["pause", "x", "--wait", "nan"], "not a number of seconds"),
+        (["resume", "x", "--wait", "nan"], "not a number of seconds"),
+        (["pause", "x", "--wait", "1"], "No such option"),
         (["list", "--status", "done"], "'done' is not one of"),
         (["list", "--status", "failed", "--status", "completed"], "'--status': may be given once"),
         (["delete", "--flow", "a", "--flow", "b", "--yes"], "'--flow': may be given once only"),

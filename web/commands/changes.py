@@ -13,8 +13,9 @@ import rich_click as click
 from web.commands.client import AnswerError, Server, asks_server, path_of
 from web.commands.errors import NOT_FINE
 from web.commands.filters import Filters, filter_options
-from web.commands.options import Seconds, json_option, read_json
+from web.commands.options import json_option, read_json
 from web.commands.showing import print_json
+from web.commands.waiting import Ask, check_ended, wait_option, waited_for
 from web.limits import MAX_BY, MAX_ITEMS
 
 BULK: Final = "/executions/bulk"
@@ -37,9 +38,6 @@ _Decorator = Callable[[_Command], _Command]
 
 by_option = click.option("--by", default=_user, help="Who asks. [default: your login name]")
 reason_option = click.option("--reason", help="Why; recorded with the change.")
-wait_option = click.option(
-    "--wait", type=Seconds(0, 86400), help="Seconds to wait for the end of the execution."
-)
 version_option = click.option(
     "--version", type=click.IntRange(1), help="The version of the flow to run."
 )
@@ -51,7 +49,6 @@ def _changes_one(command: _Command) -> _Command:
         click.argument("execution_id", metavar="ID"),
         by_option,
         reason_option,
-        wait_option,
         json_option,
         asks_server,
     ]
@@ -110,6 +107,7 @@ def pause(server: Server, execution_id: str, **options: Any) -> None:
 
 
 @click.command()
+@wait_option
 @_changes_one
 def resume(server: Server, execution_id: str, **options: Any) -> None:
     """Have a paused or quarantined execution go on."""
@@ -128,6 +126,7 @@ def retry(server: Server, execution_id: str, **options: Any) -> None:
 @click.command()
 @click.option("--task", help="The task's name, or its path such as /fan/left/charge.")
 @click.option("--result", metavar="JSON|@FILE", help="What it is to have returned.")
+@wait_option
 @_changes_one
 def skip(server: Server, execution_id: str, *, result: str | None, **options: Any) -> None:
     """Give a task a result by hand, instead of running it or waiting for it.
@@ -142,6 +141,7 @@ def skip(server: Server, execution_id: str, *, result: str | None, **options: An
 @click.option("--task", help="The task's name, or its path such as /each/17/send.")
 @click.option("--context", metavar="JSON|@FILE", help="Values instead of those it had.")
 @version_option
+@wait_option
 @_changes_one
 def rerun(server: Server, execution_id: str, *, context: str | None, **options: Any) -> None:
     """Start a new execution that repeats one."""
@@ -164,12 +164,14 @@ def signal(
     name: str,
     value: str | None,
     *,
+    wait: float | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Send a signal with a value, or with null, to an execution that waits for it, or will."""
     path = path_of(execution_id, "signals", name)
-    _tell_one(server.post(path, read_json(value, "value"), **options), as_json=as_json)
+    ask = functools.partial(server.post, path, read_json(value, "value"), **options)
+    _change_one(server, ask, wait, as_json=as_json)
 
 
 @click.command()
@@ -188,22 +190,26 @@ def _change(
     execution_id: str,
     verb: str,
     *,
-    wait: float | None,
+    wait: float | None = None,
     as_json: bool,
     **fields: Any,
 ) -> None:
     body = {name: value for name, value in fields.items() if value is not None}
-    execution = server.post(path_of(execution_id, verb), body, wait)
+    ask = functools.partial(server.post, path_of(execution_id, verb), body)
     again = f" repeats {execution_id} and" if verb == "rerun" else ""
-    _tell_one(execution, again, as_json=as_json)
+    _change_one(server, ask, wait, again, as_json=as_json)
 
 
-def _tell_one(execution: dict[str, Any], again: str = "", *, as_json: bool) -> None:
+def _change_one(
+    server: Server, ask: Ask, wait: float | None, again: str = "", *, as_json: bool
+) -> None:
+    execution = waited_for(server, ask, wait)
     if as_json:
         print_json(execution)
-        return
-    where = f", at task {execution['current_task']}" if execution["end_time"] is None else ""
-    click.echo(f"{execution['execution_id']}{again} is {execution['status']}{where}")
+    else:
+        where = f", at task {execution['current_task']}" if execution["end_time"] is None else ""
+        click.echo(f"{execution['execution_id']}{again} is {execution['status']}{where}")
+    check_ended(execution, wait)
 
 
 def _change_many(

@@ -17,6 +17,9 @@ NOT_FINE: Final = 1
 REFUSED: Final = 2
 """Exit code: what was asked for cannot be done, or no server answers."""
 
+NOT_ENDED: Final = 3
+"""Exit code: what was waited for has not ended in time."""
+
 
 def tells_errors(command: Callable[..., None]) -> Callable[..., None]:
     """Have *command* say in one line, without a traceback, why it was refused."""

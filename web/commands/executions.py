@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ from web.commands.showing import (
     print_json,
 )
 from web.commands.trees import ENDS, failure_of, scope_tree
+from web.commands.waiting import check_ended, wait_option, waited_for
 
 execution_argument = click.argument("execution_id", metavar="ID")
 
@@ -85,16 +87,17 @@ def _watch(server: Server, filters: Filters, limit: int, interval: float) -> Non
 
 @executions.command()
 @execution_argument
-@click.option("--wait", type=Seconds(0, 86400), default=0.0, help="Seconds to wait for its end.")
+@wait_option
 @json_option
 @asks_server
-def show(server: Server, execution_id: str, *, wait: float, as_json: bool) -> None:
+def show(server: Server, execution_id: str, *, wait: float | None, as_json: bool) -> None:
     """Show an execution."""
-    execution = server.get(path_of(execution_id), wait=wait)
+    execution = waited_for(server, functools.partial(server.get, path_of(execution_id)), wait)
     if as_json:
         print_json(execution)
     else:
         console().print(execution_view(execution, _failed_at_the_end(server, execution)))
+    check_ended(execution, wait)
 
 
 def _failed_at_the_end(server: Server, execution: dict[str, Any]) -> list[tuple[str, str]]:
