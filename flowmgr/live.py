@@ -18,6 +18,7 @@ from actors.messages import GraceEnded, OperatorRequest, RecoverExecution, Start
 from actors.plan import Plan
 from actors.ports import Clock, KeyTakenError, NotRecordedError, StartKey
 from actors.state import ExecutionState
+from flowmgr.activities.threads import Threads
 from flowmgr.errors import EngineBusyError, EngineClosedError, JournalUnavailableError
 from flowmgr.hosts import Hosts
 from flowmgr.journal.store import Store
@@ -60,7 +61,7 @@ class LiveExecutions(SupervisorHooks):
     def __init__(
         self,
         hosts: Hosts,
-        threads: anyio.CapacityLimiter,
+        threads: Threads,
         *,
         journal: Store,
         clock: Clock,
@@ -302,17 +303,16 @@ class LiveExecutions(SupervisorHooks):
         execution_id = supervisor.execution_id
         self._stopping.pop(execution_id, None)
         self._forget(supervisor)
+        self._threads.give_up(execution_id)
         receipt = supervisor.state.cancellation
         if receipt is not None and any(line.how == "abandoned" for line in receipt.tasks):
             self._abandoned[supervisor] = anyio.Event()
-            self._replace_lost_threads()
             logger.warning("execution %s: code that did not stop was abandoned", execution_id)
 
     def host_closed(self, supervisor: ExecutionSupervisor) -> None:
         """Forget what is over, also if it was stopped without having ended."""
         if supervisor in self._abandoned and not supervisor.hosts:
             self._abandoned.pop(supervisor).set()
-            self._replace_lost_threads()
         if supervisor.execution_id in self._supervisors:
             self._forget(supervisor)
 
@@ -346,12 +346,8 @@ class LiveExecutions(SupervisorHooks):
 
     def host_again(self, supervisor: ExecutionSupervisor) -> None:
         """Run the end of an execution whose host was cancelled on another one."""
+        self._threads.give_up(supervisor.execution_id)  # or the end could wait for their places
         self._hosts.run_again(supervisor)
-
-    def _replace_lost_threads(self) -> None:
-        # An abandoned thread keeps its place until it ends, so it is given another one; or sync
-        # activities that never end would in time leave none for the others.
-        self._threads.total_tokens = self._settings.threads + len(self._abandoned)
 
     def _forget(self, supervisor: ExecutionSupervisor) -> None:
         execution_id = supervisor.execution_id

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import anyio
-import anyio.to_thread
 import msgspec
 import sniffio
 from anyio.lowlevel import checkpoint_if_cancelled
@@ -21,6 +20,7 @@ from actors.values import encode_value
 from flowmgr.activities.binding import Binding, given_context, given_names
 from flowmgr.activities.declaration import Activity
 from flowmgr.activities.processes import ProcessPool
+from flowmgr.activities.threads import Threads
 from flowmgr.activities.wire import Request
 
 SIMULATED_SECONDS: Final = 0.1
@@ -40,7 +40,7 @@ class RunnerResources:
     """
 
     def __init__(self, threads: int, processes: int) -> None:
-        self.threads: Final = anyio.CapacityLimiter(threads)
+        self.threads: Final = Threads(threads)
         self.processes: Final = ProcessPool(processes)
 
     async def __aenter__(self) -> Self:
@@ -96,13 +96,13 @@ class TaskRunner:
 class ThreadRunner:
     """Runs a sync function in a worker thread."""
 
-    __slots__ = ("_binding", "_function", "_limiter", "_name")
+    __slots__ = ("_binding", "_function", "_name", "_threads")
 
-    def __init__(self, activity: Activity[..., Any], limiter: anyio.CapacityLimiter) -> None:
+    def __init__(self, activity: Activity[..., Any], threads: Threads) -> None:
         self._name = activity.name
         self._function = activity.function
         self._binding = activity.binding
-        self._limiter = limiter
+        self._threads = threads
 
     async def run(self, attempt: Attempt) -> bytes:
         """Run the function in a thread, when one is free.
@@ -112,7 +112,7 @@ class ThreadRunner:
         `anyio.from_thread.check_cancelled` now and then ends soon; the result of one that does not
         is returned as if nothing had been cancelled.
         """
-        data, error = await anyio.to_thread.run_sync(self._call, attempt, limiter=self._limiter)
+        data, error = await self._threads.run(attempt.execution_id, self._call, attempt)
         if error is None:
             return data
         try:

@@ -318,7 +318,7 @@ async def test_cancelling_while_no_thread_is_free_starts_nothing(tmp_path):
         group.start_soon(busy.run)
         await started(first)
         group.start_soon(waiting.run)
-        await until(lambda: resources.threads.statistics().tasks_waiting == 1)
+        await until(lambda: resources.threads.limiter.statistics().tasks_waiting == 1)
         await waiting.cancel()
         awaited.touch()
     assert waiting.is_cancelled

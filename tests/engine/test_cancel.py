@@ -620,6 +620,38 @@ async def test_a_thread_that_does_not_stop_is_abandoned_and_its_late_result_igno
         assert await recorded(engine, execution.execution_id) == events
 
 
+async def test_the_end_of_an_execution_does_not_wait_for_the_threads_that_it_has_abandoned():
+    came, going_on, ran = threading.Event(), threading.Event(), []
+
+    @activity
+    def charge(context):
+        return 1
+
+    @activity
+    def ship(context):
+        came.set()
+        going_on.wait(WAIT)
+
+    @activity
+    def refund(context):
+        ran.append("refund")
+
+    @activity
+    def tell(context):
+        ran.append("tell")
+
+    flow = chain("charge", "ship", **{"finally": {"tasks": [{"name": "tell"}]}})
+    flow["tasks"][0]["compensate"] = {"activity": "refund"}
+    activities = [charge, ship, refund, tell]
+    async with open_engine(Settings(grace=0.2, threads=1), activities=activities) as engine:
+        execution = await engine.start(flow)
+        await until(came.is_set)
+        found = await engine.cancel(execution.execution_id, wait=WAIT / 2)
+        assert (found.status, only_line(found).how) == ("cancelled", "abandoned")
+        assert (ran, engine.abandoned_executions) == (["refund", "tell"], 1)
+        going_on.set()
+
+
 async def test_a_process_is_killed_when_the_request_comes(tmp_path):
     files = {"started": str(tmp_path / "started"), "ended": str(tmp_path / "ended")}
     settings = Settings(processes=1)

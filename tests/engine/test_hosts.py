@@ -1,6 +1,7 @@
 """An activity that leaves the task that it runs in in disorder harms no other execution."""
 
 import asyncio
+import contextlib
 import gc
 import sys
 import threading
@@ -378,6 +379,36 @@ async def test_abandoned_threads_leave_room_for_others():
         assert added.context["add_result"] == 3
         release.set()
         await until(lambda: engine.abandoned_executions == 0)
+
+
+@pytest.mark.anyio
+async def test_each_abandoned_thread_leaves_room_for_another_one_until_it_ends():
+    @activity
+    def block(context):
+        begun.release()
+        release.wait(PATIENCE)
+
+    @activity
+    def meet(context):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.append(pair.wait(context["patience"]))
+
+    begun, release, met = threading.Semaphore(0), threading.Event(), []
+    pair = threading.Barrier(2)
+    async with open_engine(Settings(grace=0, threads=2), activities=[block, meet]) as engine:
+        for name in ("block", "meet"):
+            each = {"kind": "map", "items": [1, 2], "do": {"tasks": [{"name": name}]}}
+            await engine.register(chain("each", flow_id=name, tasks=[{"name": "each"} | each]))
+        deaf = await engine.start("block")
+        await until(lambda: begun._value == 2)
+        await engine.cancel(deaf.execution_id, wait=PATIENCE)
+        assert engine.abandoned_executions == 1
+        await engine.run("meet", {"patience": PATIENCE}, timeout=PATIENCE)
+        assert sorted(met) == [0, 1]
+        assert engine._live._threads.limiter.total_tokens == 4
+        release.set()
+        await until(lambda: engine.abandoned_executions == 0)
+        assert engine._live._threads.limiter.total_tokens == 2
 
 
 @activity
