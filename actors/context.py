@@ -10,6 +10,9 @@ import msgspec
 
 from actors.values import decode_value
 
+MIN_COMPACTED: Final = 16
+"""Entries that are kept whatever is overwritten of them."""
+
 _encode_key = msgspec.json.Encoder().encode
 
 
@@ -54,6 +57,20 @@ class Context(Mapping[str, Any]):
         log.entries.append((key, data))
         return Context(log, size + 1)
 
+    def compacted(self) -> Context:
+        """Return this context, without what was overwritten if that is most of what is kept.
+
+        Called whenever something is about to be overwritten, it takes O(1) on average.
+        """
+        log, size = self._log, self._size
+        if size < log.next_look:
+            return self
+        values = self.raw()
+        if size < 2 * len(values):
+            log.next_look = 2 * size
+            return self
+        return Context.of(values)
+
     def behind(self, task: str, result: msgspec.Raw, *, is_merged: bool) -> Context:
         """Return the context as it is behind a task; what it is made of is not shared.
 
@@ -71,16 +88,7 @@ class Context(Mapping[str, Any]):
 
     def raw(self) -> dict[str, msgspec.Raw]:
         """Return the values as the JSON that they are kept in, in order of first appearance."""
-        entries, positions, size = self._log.entries, self._log.positions(), self._size
-        if len(positions) == len(entries):  # no key was written twice
-            return dict(entries[:size])
-        newest = {}
-        for key, written in positions.copy().items():  # a copy: threads read contexts too
-            if written[0] >= size:
-                break
-            last = next(position for position in reversed(written) if position < size)
-            newest[key] = entries[last][1]
-        return newest
+        return dict(self._log.entries[: self._size])
 
     def to_json(self) -> bytes:
         """Return the context as one JSON object."""
@@ -126,6 +134,7 @@ class _Log(msgspec.Struct, eq=False):
     """Entries in the order in which they were written, and where each key was written."""
 
     entries: list[tuple[str, msgspec.Raw]] = []
+    next_look: int = MIN_COMPACTED  # how many there are when it is next asked what is overwritten
     _positions: dict[str, tuple[int, ...]] = {}
     _found: int = 0  # of how many entries the key's position is known
 

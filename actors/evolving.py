@@ -177,6 +177,7 @@ def _keep_outcome(
     results = scope.results
     if task in results:  # a repeated task moves to the end: results are in run order
         del results[task]
+        scope.context = scope.context.compacted()
     results[task] = outcome
     scope.context = scope.context.extended(f"{task}_result", outcome.data)
     if transition is not None:

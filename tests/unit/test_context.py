@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.context import Context
+from actors.context import MIN_COMPACTED, Context
 from actors.values import encode_value
 
 KEYS = st.sampled_from(["a", "b", "c", "ä", 'quote"', "", "task1_result"])
@@ -51,6 +51,29 @@ def test_contexts_behave_as_dictionaries_that_are_copied_when_they_are_extended(
         models.append({**models[index], key: value})
     for context, model in zip(contexts, models, strict=True):
         assert_is_like(context, model)
+
+
+@given(OBJECTS, st.lists(st.tuples(KEYS, VALUES), min_size=MIN_COMPACTED, max_size=80))
+def test_a_context_without_what_was_overwritten_is_equal(start, extensions):
+    context, model, earlier = of(start), start, []
+    for key, value in extensions:
+        earlier.append((context, model))
+        context, model = context.compacted().extended(key, raw(value)), {**model, key: value}
+    for each, expected in [*earlier, (context, model)]:
+        assert_is_like(each, expected)
+
+
+@pytest.mark.parametrize("keys", [1, 10, 1_000])
+def test_only_a_few_times_what_is_not_overwritten_is_kept(keys):
+    context, looks, kept = of({}), [], []
+    for number in range(20 * keys + 100):
+        compacted = context.compacted()
+        looks.append(compacted is not context)
+        context = compacted.extended(f"key {number % keys}", raw(number))
+        kept.append(len(context._log.entries))
+    assert max(kept) <= max(MIN_COMPACTED, 4 * keys)
+    assert sum(looks) <= 2 * len(looks) / max(keys, MIN_COMPACTED)
+    assert len(context) == keys
 
 
 @given(OBJECTS)

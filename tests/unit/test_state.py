@@ -1,5 +1,7 @@
 """The state of an execution as the fold of its events."""
 
+import tracemalloc
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -84,6 +86,21 @@ def test_a_task_that_runs_again_is_last_in_the_results_and_has_its_last_result()
     assert state.visits == {"a": 2, "b": 1}
     assert list(state.context) == ["user", "a_result", "b_result"]
     assert state.context["a_result"] == 2
+
+
+def test_of_a_loop_only_the_last_results_are_kept():
+    state, size = fold(HISTORY[:2]), 10_000
+    tracemalloc.start()
+    try:
+        for visit in range(1, 500):
+            data = b'"%s"' % (b"x" * size)
+            evolve(state, (finished("a", "a", visit=visit, data=data), running("a", visit=visit)))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 50 * size
+    assert state.context["user"] == 7
+    assert len(state.context["a_result"]) == size
 
 
 def test_a_failure_on_the_way_is_remembered_although_the_execution_completes():
