@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -487,6 +488,17 @@ def test_serve_registers_flows_that_run_each_other_whatever_their_files_are_call
         assert served.execute("outer")["status"] == "completed"
         for flow_id in ("ring", "ping"):
             assert served.get(f"/flows/{flow_id}").json()["version"] == 1
+
+
+def test_serve_warns_about_a_flow_without_an_id_which_each_start_registers_anew(written):
+    document = running("x")
+    del document["id"]
+    nameless, named = written({"flow": document}, "nameless.json"), written(running("y"), "y.json")
+    with serving("asyncio", "--flows", nameless, "--flows", named) as served:
+        warning = f"{nameless}: warning: /flow/id: The flow has no id, so each start"
+        served.process.stderr.wait_for(re.escape(warning) + '.*as in "id": "nameless"')
+        assert f"{named}: " not in served.process.stderr.text
+        assert len(served.get("/flows").json()["items"]) == 2
 
 
 def test_serve_names_every_file_with_a_flow_that_there_is_not_and_exits_with_2(written):

@@ -131,6 +131,16 @@ def checked_flows(paths: Sequence[Path], known: Sequence[str] | None) -> list[An
     return [file.document for file in files]
 
 
+def warn_about_missing_ids(files: Sequence[Path], documents: Sequence[Any]) -> None:
+    """Say of which files, whose *documents* have no problems, each start registers another flow."""
+    for path, document in zip(files, documents, strict=True):
+        opened = OpenedFlow(document)
+        if opened.id is None:
+            message = "The flow has no id, so each start of the server registers it as a new one"
+            hint = f'Give it one, as in "id": "{path.stem}"'
+            tell(path, [], [Problem(join(opened.pointer, "id"), "missing_field", message, hint)])
+
+
 def refuse_files(refused: Mapping[Path, Sequence[Problem]]) -> NoReturn:
     """Say what problems files have, and end the command."""
     for path, problems in refused.items():

@@ -14,7 +14,12 @@ from flowmgr import builtins
 from flowmgr.activities.catalogue import ActivityCatalogue
 from web.app import AppLifecycle, create_app
 from web.commands.errors import tells_errors
-from web.commands.flow_files import checked_flows, flow_files, refuse_files
+from web.commands.flow_files import (
+    checked_flows,
+    flow_files,
+    refuse_files,
+    warn_about_missing_ids,
+)
 from web.commands.options import (
     DEFAULT_JOURNAL,
     FROM_ENVIRONMENT,
@@ -131,6 +136,7 @@ def serve(**options: Any) -> None:
     known = None if settings.simulate_unknown_activities else catalogue.names()
     files = flow_files(options["flows"])
     flows = checked_flows(files, known)
+    warn_about_missing_ids(files, flows)
     described = describe_server(server)
     lifecycle = AppLifecycle()
     app = create_app(
