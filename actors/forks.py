@@ -19,10 +19,11 @@ from actors.events import (
     TaskStarted,
     TaskStopped,
 )
-from actors.outcome import MAX_LISTED, MAX_MESSAGE, NULL, ErrorInfo, Outcome
+from actors.outcome import MAX_LISTED, MAX_MESSAGE, NULL, ErrorInfo, Outcome, describe_error
 from actors.paths import child, is_opened_by_a_task, split
 from actors.plan import Body, Map, Parallel, Plan, PlannedTask
 from actors.state import ExecutionState, Fork, ScopeState
+from actors.values import MAX_BYTES, too_large
 
 Events = tuple[Event, ...]
 
@@ -156,7 +157,10 @@ def fork_outcome(task: PlannedTask, fork: Fork, *, is_late: bool, seconds: float
         assert isinstance(construct, Parallel)
         is_success = fork.succeeded >= construct.needed
     if is_success:
-        return Outcome("success", seconds, msgspec.Raw(_results(task, fork)))
+        results = _results(task, fork)
+        if len(results) > MAX_BYTES:
+            return Outcome("failure", seconds, error=describe_error(too_large(results)))
+        return Outcome("success", seconds, msgspec.Raw(results))
     if is_late and not fork.is_joined:
         return Outcome("failure", seconds, error=timed_out(task.name))
     return Outcome("failure", seconds, error=_errors(task, fork))
@@ -201,12 +205,19 @@ def _errors(task: PlannedTask, fork: Fork) -> ErrorInfo:
         f"{name}: {error.type}: {error.message}" for name, error in failed[:MAX_LISTED]
     )
     message = f"{len(failed)} of {fork.total} {what} of task '{task.name}' failed: {listed}"
-    data = {
-        "failed": len(failed),
-        "errors": [{"branch": name, **error.as_value()} for name, error in failed[:MAX_ERRORS]],
-    }
     kind = "ItemsFailed" if isinstance(task.construct, Map) else "BranchesFailed"
-    return ErrorInfo(kind, message[:MAX_MESSAGE], msgspec.Raw(msgspec.json.encode(data)))
+    return ErrorInfo(kind, message[:MAX_MESSAGE], msgspec.Raw(_data_of(failed)))
+
+
+def _data_of(failed: list[tuple[str, ErrorInfo]]) -> bytes:
+    """Return the errors as JSON; without what each has as data if that is too much together."""
+    errors = [{"branch": name, **error.as_value()} for name, error in failed[:MAX_ERRORS]]
+    data = {"failed": len(failed), "errors": errors}
+    encoded = msgspec.json.encode(data)
+    if len(encoded) > MAX_BYTES:
+        data["errors"] = [{**each, "data": None} for each in errors]
+        encoded = msgspec.json.encode(data)
+    return encoded
 
 
 def stop_open_scopes(fork: Fork, at: float) -> Events:

@@ -8,12 +8,15 @@ base64, the key 1 to "1") is therefore refused where it appears.
 from __future__ import annotations
 
 import math
-from typing import Any, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
 MAX_DEPTH = 64
 """Levels of nesting that a value may have; deeper ones are refused."""
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that a value may have as JSON: a few of them have to go into one row of the journal."""
 
 _PLAIN = frozenset({str, int, bool, type(None)})
 _are_text = frozenset({str}).issuperset
@@ -29,13 +32,13 @@ class Refusal(msgspec.Struct, frozen=True):
         rule: what is wrong, as it goes behind the value's name: "is a set: JSON has none".
         place: where in the value that is, as in "['a'][1].x"; None if it is said of the whole.
         instead: what to give instead, as it goes behind "return"; empty if the rule says it.
-        is_too_deep: whether it is for its nesting, not because JSON cannot hold it.
+        code: which kind of rule that is, as a word that programs can rely on.
     """
 
     rule: str
     place: str | None = None
     instead: str = ""
-    is_too_deep: bool = False
+    code: Literal["not_json", "too_deep", "too_large"] = "not_json"
 
     def sentence(self, name: str, verb: str = "return") -> str:
         """Return the sentence about a value that is called *name*, and is given by *verb*."""
@@ -75,8 +78,8 @@ def encode_value(value: Any) -> bytes:
 
     Raises:
         ValueRefusedError: for NaN and infinity, sets, bytes, raw JSON, keys that are not text,
-            types that JSON does not have, integers too long to write and nesting deeper than
-            `MAX_DEPTH`.
+            types that JSON does not have, integers too long to write, nesting deeper than
+            `MAX_DEPTH` and more than `MAX_BYTES`.
     """
     if (
         type(value) is dict
@@ -87,9 +90,18 @@ def encode_value(value: Any) -> bytes:
     elif type(value) not in _PLAIN:
         _refuse_what_json_changes(value, 0, "")
     try:
-        return _encode(value)
+        data = _encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueRefusedError(Refusal(f"cannot be written as JSON: {error}")) from error
+    if len(data) > MAX_BYTES:
+        raise too_large(data)
+    return data
+
+
+def too_large(data: bytes) -> ValueRefusedError:
+    """Return the error about *data*, which is a value as JSON and has more than `MAX_BYTES`."""
+    rule = f"has {len(data):,} bytes as JSON, and {MAX_BYTES:,} are allowed"
+    return ValueRefusedError(Refusal(rule, instead="a reference to it", code="too_large"))
 
 
 def decode_value(data: bytes | msgspec.Raw) -> Any:
@@ -120,7 +132,7 @@ def _refuse_what_json_changes(value: Any, depth: int, where: str) -> None:
 def _refuse_deep() -> NoReturn:
     """Refuse an object or a list that has `MAX_DEPTH` others around it."""
     rule = f"is nested deeper than {MAX_DEPTH} levels"
-    raise ValueRefusedError(Refusal(rule, instead="a flatter value", is_too_deep=True))
+    raise ValueRefusedError(Refusal(rule, instead="a flatter value", code="too_deep"))
 
 
 def _refuse_object_or_scalar(value: Any, depth: int, where: str) -> None:

@@ -30,6 +30,10 @@ Events = tuple[Event, ...]
 MAX_NAMED: Final = 10
 """Branches that an error names."""
 
+MAX_BYTES: Final = 512 * 1024 * 1024
+"""Bytes that an execution may begin with: all earlier results. SQLite has twice as many in a row.
+"""
+
 
 class Repetition(msgspec.Struct, frozen=True):
     """What a rerun asks for.
@@ -77,7 +81,8 @@ def repeated(
         at: the time: seconds since 1970-01-01 UTC.
 
     Raises:
-        InputError: the plan has no such task, or it is not one to begin with.
+        InputError: the plan has no such task, or it is not one to begin with; or there are too many
+            results before it.
     """
     first = events[0]
     assert isinstance(first, ExecutionStarted)
@@ -105,7 +110,23 @@ def repeated(
         metadata=first.metadata,
         rerun_of=execution_id,
     )
+    _check_size(started, further)
     return Beginning(started, further)
+
+
+def _check_size(started: ExecutionStarted, further: Events) -> None:
+    """Refuse a beginning that cannot be recorded in one piece.
+
+    Raises:
+        InputError: it cannot.
+    """
+    size = len(msgspec.json.encode((started, *further)))
+    if size > MAX_BYTES:
+        message = (
+            f"The execution would begin with {size:,} bytes of earlier results, and {MAX_BYTES:,} "
+            "are allowed"
+        )
+        raise refusal("too_large", message, "Rerun it from an earlier task")
 
 
 def _check(plan: Plan, opened: Sequence[Opened]) -> None:

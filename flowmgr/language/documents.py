@@ -97,8 +97,7 @@ def refusal(error: ValueRefusedError, name: str) -> tuple[str, str]:
         error: what `encode_value` raised.
         name: what the value is called.
     """
-    code = "too_deep" if error.refusal.is_too_deep else "not_json"
-    return code, error.refusal.sentence(name, "send")
+    return error.refusal.code, error.refusal.sentence(name, "send")
 
 
 def _refuse_deep(text: bytes, max_depth: int) -> None:

@@ -6,10 +6,11 @@ import itertools
 import anyio
 import pytest
 
-from actors import forks, requests
+from actors import forks, requests, values
 from actors.events import WaitStarted
 from actors.mailbox import Mailbox
-from flowmgr import activity, open_engine
+from actors.values import decode_value
+from flowmgr import ActivityError, activity, open_engine
 from flowmgr.errors import ExecutionStateError
 from tests.support.flows import recorded, until
 from tests.support.journals import HeldJournal
@@ -51,6 +52,60 @@ async def test_a_map_over_too_many_items_fails_and_the_flow_goes_on(any_journal,
         assert found.status == "completed"
         found = await engine.run(document, {"items": list(range(10))}, timeout=10)
         assert found.task_results["each"].value == [1] * 10
+
+
+@activity
+async def large(context):
+    return "x" * context.get("size", 600)
+
+
+@activity
+async def refuse(context):
+    raise ActivityError("Refused", "no", data="x" * 600)
+
+
+@pytest.fixture
+def largest(monkeypatch):
+    """The bytes that a value may have."""
+    assert values.MAX_BYTES <= 100_000_000  # SQLite has ten times as much in a row
+    for module in (values, forks):
+        monkeypatch.setattr(module, "MAX_BYTES", 1000)
+    return 1000
+
+
+async def test_a_result_that_is_too_large_fails_its_task_and_the_flow_goes_on(any_journal, largest):
+    async with open_engine(activities=[large, nothing]) as engine:
+        found = await engine.run(flow({"name": "large"}, {"name": "nothing"}), {"size": largest})
+        error = found.task_results["large"].error
+        assert error.type == "ValueRefusedError"
+        assert "has 1,002 bytes as JSON, and 1,000 are allowed" in error.message
+        assert (found.status, found.had_failures) == ("completed", True)
+
+
+def fan(kind, activity):
+    body = {"tasks": [{"name": activity}]}
+    if kind == "parallel":
+        return {"name": "fan", "kind": kind, "branches": {"a": body, "b": body}}
+    return {"name": "fan", "kind": kind, "items": [1, 2], "do": body}
+
+
+@pytest.mark.parametrize("kind", ["parallel", "map"])
+async def test_results_that_are_too_large_together_fail_the_task_around(any_journal, largest, kind):
+    async with open_engine(activities=[large, nothing]) as engine:
+        found = await engine.run(flow(fan(kind, "large"), {"name": "nothing"}))
+        error = found.task_results["fan"].error
+        assert error.type == "ValueRefusedError"
+        assert "1,000 are allowed" in error.message
+        assert found.status == "completed"
+
+
+async def test_errors_that_are_too_large_together_are_kept_without_their_data(any_journal, largest):
+    several = {**fan("map", "refuse"), "tolerated_failures": 1}
+    async with open_engine(activities=[refuse, nothing]) as engine:
+        found = await engine.run(flow(several, {"name": "nothing"}))
+        error = found.task_results["fan"].error
+        assert error.type == "ItemsFailed"
+        assert [each["data"] for each in decode_value(error.data)["errors"]] == [None, None]
 
 
 async def test_scopes_of_all_depths_count(any_journal, monkeypatch):

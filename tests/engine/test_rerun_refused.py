@@ -167,6 +167,19 @@ async def test_a_rerun_is_refused_where_nothing_can_begin(reopened, refused):
     assert problem.message in str(caught.value)
 
 
+async def test_a_rerun_behind_too_many_results_is_refused(reopened, monkeypatch):
+    steps = Steps({"c"})
+    async with reopened.open(*steps.all) as engine:
+        first = await engine.run(flow(task("b"), task("c")), {"k": "x" * 500})
+        with monkeypatch.context() as patched:
+            patched.setattr("flowmgr.repeating.MAX_BYTES", 400)
+            with pytest.raises(InputError, match="400 are allowed") as caught:
+                await engine.rerun(first.execution_id, task="c")
+        assert caught.value.problems[0].code == "too_large"
+        found = await begun_again(engine, steps, first.execution_id, task="c")
+        assert found.status == "completed"
+
+
 async def test_a_context_that_is_not_as_the_flows_input_is_refused_where_the_flow_begins(reopened):
     wanted = {"type": "object", "properties": {"k": {"type": "integer"}}, "required": ["k"]}
     async with reopened.open(*Steps().all) as engine:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.values import MAX_DEPTH, ValueRefusedError, decode_value, encode_value
+from actors.values import MAX_BYTES, MAX_DEPTH, ValueRefusedError, decode_value, encode_value
 
 SCALARS = (
     st.none()
@@ -150,23 +150,28 @@ def test_the_refusal_names_the_place_and_the_rule(value, message):
 
 
 @pytest.mark.parametrize(
-    ("value", "place", "instead", "is_too_deep"),
+    ("value", "place", "instead", "code"),
     [
-        ({"a": [1, math.inf]}, "['a'][1]", "None or text instead", False),
-        ({1: 2}, "", "", False),
-        ("\ud800", None, "", False),
-        (nested(MAX_DEPTH + 1, 0), None, "a flatter value", True),
+        ({"a": [1, math.inf]}, "['a'][1]", "None or text instead", "not_json"),
+        ({1: 2}, "", "", "not_json"),
+        ("\ud800", None, "", "not_json"),
+        (nested(MAX_DEPTH + 1, 0), None, "a flatter value", "too_deep"),
     ],
 )
-def test_a_refusal_has_what_sentences_about_any_value_are_made_of(
-    value, place, instead, is_too_deep
-):
+def test_a_refusal_has_what_sentences_about_any_value_are_made_of(value, place, instead, code):
     with pytest.raises(ValueRefusedError) as refused:
         encode_value(value)
     found = refused.value.refusal
-    assert (found.place, found.instead, found.is_too_deep) == (place, instead, is_too_deep)
+    assert (found.place, found.instead, found.code) == (place, instead, code)
     way_out = f"; send {instead}" if instead else ""
     assert found.sentence("it", "send") == f"it{place or ''} {found.rule}{way_out}"
+
+
+@pytest.mark.parametrize("value", ["x" * MAX_BYTES, ["x" * 1024] * (MAX_BYTES >> 10)])
+def test_a_value_that_is_too_large_is_refused_with_the_way_out(value):
+    with pytest.raises(ValueRefusedError, match="67,108,864 are allowed; return a reference to it"):
+        encode_value(value)
+    assert len(encode_value("x" * (MAX_BYTES - 2))) == MAX_BYTES
 
 
 @pytest.mark.parametrize(
