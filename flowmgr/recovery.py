@@ -15,6 +15,7 @@ from actors.actor import Reply
 from actors.events import TERMINAL, Event, ExecutionParked, ExecutionStarted
 from actors.evolving import fold
 from actors.execution import ExecutionSupervisor
+from actors.forks import flow_end
 from actors.messages import CancelExecution, NotAllowedError
 from actors.plan import Plan
 from actors.recovery import given_up
@@ -72,6 +73,7 @@ class Recovery:
     def __init__(self, store: Store, flows: Flows, live: LiveExecutions, timers: Timers) -> None:
         self.progress: Final = RecoveryProgress()
         self.suspects: Final[dict[str, int]] = {}  # parked ones, and how often they were recovered
+        self.paused: Final[set[str]] = set()  # those whose timer is the end of their flow's time
         self._timers = timers
         self._store = store
         self._flows = flows
@@ -112,6 +114,7 @@ class Recovery:
                 break
             await self._loading[execution_id].wait()
         self._loading[execution_id] = anyio.Event()
+        self.paused.discard(execution_id)
         is_to_be_counted = not (is_counted or self.progress.is_over)  # now: `run` leaves it out
         try:
             events = await self._store.read_events(execution_id, 0, EVERYTHING)
@@ -167,6 +170,7 @@ class Recovery:
             await self._bring_back(found.together[first : first + CHUNK])
         for group in found.apart[MAX_APART_FIRST:]:
             await self._bring_back_apart(group)
+        await self._set_ends(found.paused)
 
     async def _set_timers(self, parked: Sequence[Unfinished]) -> None:
         """Have parked executions taken up when they are due; nothing of them is read before."""
@@ -182,6 +186,45 @@ class Recovery:
                 self._timers.set(execution_id, due)
                 self._asleep.add(execution_id)
         self.progress.recovered += len(parked)
+
+    async def _set_ends(self, paused: Sequence[str]) -> None:
+        """Have paused executions taken up when the time of their flow is over, and not before."""
+        for first in range(0, len(paused), CHUNK):
+            histories = await self._store.read_histories(paused[first : first + CHUNK])
+            for execution_id, history in histories.items():
+                end = await self._flow_end(execution_id, history)
+                is_newer_known = self._timers.due(execution_id) is not None
+                if end is not None and not is_newer_known and not self.is_taken(execution_id):
+                    self.paused.add(execution_id)
+                    self._timers.set(execution_id, end)
+
+    async def _flow_end(
+        self, execution_id: str, history: Sequence[Event] | Exception
+    ) -> float | None:
+        """Return when the time of a paused execution is over; None for never, or if it is not."""
+        if isinstance(history, Exception):
+            return None
+        try:
+            plan, state = await self._plan_and_state(execution_id, history)
+        except Exception:  # noqa: BLE001 - whoever has it go on is told
+            return None
+        return flow_end(plan, state) if state.status == "paused" else None
+
+    async def end_paused(self, execution_ids: Sequence[str]) -> None:
+        """Take up paused executions: they are ended by that, as the time of their flow is over.
+
+        Raises:
+            EngineClosedError: the engine is stopping.
+            JournalError: the journal cannot be read, or not written to.
+        """
+        for execution_id in execution_ids:
+            try:
+                with self._live.asking(execution_id):  # or it would stay, if it has ended since
+                    await self.load(execution_id)
+            except (EngineClosedError, JournalError):
+                raise
+            except Exception:
+                logger.exception("execution %s cannot go on", execution_id)
 
     async def _bring_back_apart(self, execution_ids: Sequence[str]) -> None:
         await self._bring_back(execution_ids)

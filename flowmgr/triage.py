@@ -30,6 +30,7 @@ class Triage(msgspec.Struct):
 
     Attributes:
         waiting: how many stay as they are: they wait for somebody.
+        paused: of those, the ids of the paused ones, which the end of their flow's time still ends.
         parked: those that are kept in the journal alone until they are due.
         together: the ids of those that go on together.
         apart: the ids of those that may be what has ended the engine, in groups that go on one
@@ -38,6 +39,7 @@ class Triage(msgspec.Struct):
     """
 
     waiting: int = 0
+    paused: list[str] = []
     parked: list[Unfinished] = []
     together: list[str] = []
     apart: list[list[str]] = []
@@ -59,6 +61,7 @@ def triage(unfinished: Sequence[Unfinished]) -> Triage:
     for each in unfinished:
         if each.status in {"paused", "quarantined"}:
             found.waiting += 1
+            found.paused += [each.execution_id] if each.status == "paused" else []
         elif kills(each) >= MAX_KILLS:
             found.killers.append(each)
         elif each.is_parked:

@@ -52,7 +52,9 @@ class Waker:
 
     async def _wake(self, execution_ids: Sequence[str]) -> None:
         recovery, live = self._recovery, self._live
-        parked = [each for each in execution_ids if not recovery.is_taken(each)]
+        asleep = [each for each in execution_ids if not recovery.is_taken(each)]
+        paused = [each for each in asleep if each in recovery.paused]
+        parked = [each for each in asleep if each not in recovery.paused]
         taken = [each for each in execution_ids if recovery.is_taken(each)]
         loading = [each for each in taken if live.get(each) is None]
         # With their counts now: one of them may be forgiven while this takes up the others.
@@ -61,6 +63,7 @@ class Waker:
             ordinary = [each for each in parked if each not in suspects]
             await recovery.take_up(ordinary, only_parked=True)
             self._tell(ordinary)
+        await recovery.end_paused(paused)
         await recovery.loaded(loading)
         self._tell(taken)
         if suspects:  # after the others: one that ends the engine has not kept them asleep

@@ -1,9 +1,12 @@
 """What operators do to executions: each verb, its rules, and that it is there after a restart."""
 
+import contextlib
+
 import anyio
 import pytest
 
 from actors.events import (
+    EndingStarted,
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionPaused,
@@ -95,6 +98,75 @@ async def test_a_paused_execution_finishes_what_runs_and_starts_nothing_more(reo
     assert isinstance(events[4], ExecutionResumed)
     assert events[4].by == "bob"
     assert gate.came == 1
+
+
+@contextlib.asynccontextmanager
+async def paused(reopened, *activities, flow, is_restarted):
+    """Pause an execution when its task runs, and open the engine again if *is_restarted*."""
+    gate = Gate()
+    async with contextlib.AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(reopened.open(gate.activity, *activities))
+        await engine.register(chain("gate", flow_id="inner"))
+        execution_id = (await engine.start(flow)).execution_id
+        await until(lambda: gate.came)
+        await engine.pause(execution_id)
+        if not is_restarted:
+            yield engine, execution_id
+            return
+    async with reopened.open(gate.activity, *activities) as engine:
+        yield engine, execution_id
+
+
+async def ended(engine, execution_id):
+    """Look at an execution until it has ended: whoever waits for a paused one has it taken up."""
+    with anyio.fail_after(PATIENCE):
+        while not (found := await engine.get(execution_id)).has_ended:  # noqa: ASYNC110 - it has no event
+            await anyio.sleep(0.01)
+    return found
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["live", "restarted"])
+async def test_the_time_of_a_paused_execution_is_over_when_it_is(reopened, is_restarted):
+    flow = chain("gate", timeout=0.3)
+    async with paused(reopened, flow=flow, is_restarted=is_restarted) as (engine, execution_id):
+        found = await ended(engine, execution_id)
+        assert (found.status, found.error.type) == ("failed", "TimedOut")
+        await until(lambda: not engine.live_executions)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["live", "restarted"])
+async def test_the_finally_of_a_paused_execution_whose_time_is_over_waits_until_it_is_resumed(
+    reopened, is_restarted
+):
+    tidied = []
+
+    @activity
+    async def tidy():
+        tidied.append(1)
+
+    closing = {"tasks": [{"name": "tidy"}]}
+    flow = chain("gate", timeout=0.3) | {"finally": closing}
+    opened = paused(reopened, tidy, flow=flow, is_restarted=is_restarted)
+    async with opened as (engine, execution_id):
+        with anyio.fail_after(PATIENCE):
+            while not isinstance((await recorded(engine, execution_id))[-1], EndingStarted):  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        assert (await engine.get(execution_id)).status == "paused"
+        assert not tidied
+        await engine.resume(execution_id)
+        found = await engine.wait(execution_id, timeout=PATIENCE)
+        assert (found.status, found.error.type, tidied) == ("failed", "TimedOut", [1])
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["live", "restarted"])
+async def test_a_paused_execution_whose_time_is_over_stops_its_sub_flow(reopened, is_restarted):
+    flow = chain("inner", timeout=0.5)
+    flow["tasks"][0] |= {"kind": "flow", "flow": "inner"}
+    async with paused(reopened, flow=flow, is_restarted=is_restarted) as (engine, execution_id):
+        found = await ended(engine, execution_id)
+        (child,) = await engine.list(ExecutionQuery(flow_id="inner"), None, 10)
+        assert (found.status, child.status) == ("failed", "cancelled")
+        assert child.ended_at <= found.ended_at
 
 
 async def test_a_task_that_runs_while_paused_runs_on_when_resumed(reopened):
