@@ -127,11 +127,9 @@ class Signal(msgspec.Struct, frozen=True):
 
     Attributes:
         name: the signal's name.
-        schema: what its value has to be like; None for any.
     """
 
     name: str
-    schema: Schema | None = None
 
 
 class Parallel(msgspec.Struct, frozen=True):
@@ -219,7 +217,8 @@ class Plan(Body, frozen=True, kw_only=True):
             `closing`).
         output: makes the execution's output from its context at the end.
         closing: what runs at the end, however it comes: the flow's ``finally``.
-        signals: the schemas of the signals that its tasks wait for, by the signal's name.
+        signals: what the values of the signals have to be like that its tasks wait for, by the
+            signal's name: as one of the schemas says, each of which is a task's; None for any.
     """
 
     flow_id: str

@@ -161,7 +161,7 @@ class _Compiler:
     def _signal(self, task: TaskDefinition) -> Signal:
         schema = None if task.schema is None else compile_schema(task.schema)
         self.signals[task.signal_name].append(schema)
-        return Signal(task.signal_name, schema)
+        return Signal(task.signal_name)
 
     def _parallel(self, task: TaskDefinition) -> Parallel:
         branches = {name: self.body(body) for name, body in (task.branches or {}).items()}

@@ -116,7 +116,7 @@ def test_signals_of_every_body_are_listed_with_their_schemas():
         {"name": "m", "kind": "map", "items": [], "do": {"tasks": [{"name": "y", **number}]}},
         **{"finally": {"tasks": [{"name": "z", "kind": "signal", "signal": "late"}]}},
     )
-    assert plan.tasks["mine"].construct == Signal("mine", None)
+    assert plan.tasks["mine"].construct == Signal("mine")
     assert plan.tasks["mine"].timeout == 5
     assert {name: len(schemas) for name, schemas in plan.signals.items()} == {
         "mine": 1,

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from flowmgr import ActivityError, activity
-from flowmgr.errors import ExecutionStateError
+from flowmgr.errors import ExecutionStateError, SignalError
 from tests.engine.constructs.conftest import real_time
 from tests.engine.constructs.table import LONG, again, each, undone, wait
 from tests.engine.constructs.world import Acts, World, body, flow, parallel_of, task
@@ -171,6 +171,21 @@ async def test_signals_of_one_name_go_to_one_task_each_in_their_order(world):
                 group.start_soon(engine.signal, execution_id, "go", number)
         found = await world.ended(engine, execution_id)
         assert sorted(found.context["fan_result"].values()) == [0, 1, 2]
+
+
+async def test_a_value_that_one_task_wants_is_taken_by_the_one_that_has_waited_longest(world):
+    acts = Acts(world, is_open=True)
+    async with world.open(acts) as engine:
+        first = task("go", kind="signal", schema={"type": "string"})
+        second = task("go", kind="signal", schema={"type": "integer"})
+        execution_id = await start(engine, parallel_of(first, body(task("gate"), second)))
+        await world.pass_units(1)
+        with pytest.raises(SignalError, match="not as signal 'go' has to be"):
+            await engine.signal(execution_id, "go", [])
+        await engine.signal(execution_id, "go", 7)
+        await engine.signal(execution_id, "go", "seven")
+        found = await world.ended(engine, execution_id)
+        assert found.context["fan_result"] == {"a": 7, "b": "seven"}
 
 
 @real_time
