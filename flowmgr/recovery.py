@@ -292,7 +292,8 @@ class Recovery:
     async def _stop_children(self, execution_id: str, plan: Plan, state: ExecutionState) -> None:
         """Cancel the sub-flows that the last run of the engine had no time to cancel.
 
-        That is recorded when this returns, so their parent may forget them.
+        That is recorded when this returns, so their parent may forget them. One that cannot be
+        taken up is cancelled by its parent's task, which goes on and waits until it can be.
 
         Raises:
             KeyDamagedError: it is not known which one is to be cancelled.
@@ -316,7 +317,7 @@ class Recovery:
             except (EngineClosedError, JournalError):
                 raise
             except FlowmgrError as error:
-                logger.error("execution %s goes on: %s", execution_id, error)  # noqa: TRY400
+                logger.error("execution %s is not stopped: %s", execution_id, error)  # noqa: TRY400
 
     async def take_up(
         self,

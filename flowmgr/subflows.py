@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import anyio
@@ -18,12 +20,17 @@ from actors.values import encode_value
 from flowmgr.errors import (
     EngineBusyError,
     EngineClosedError,
+    ExecutionDamagedError,
+    ExecutionEndedError,
+    ExecutionNotFoundError,
     FlowmgrError,
     JournalError,
     JournalUnavailableError,
     SubflowDepthError,
 )
 from flowmgr.executions import Execution
+
+logger = logging.getLogger(__name__)
 
 KEY_SECONDS: Final = 10.0**9
 """How long it is remembered which execution a task has started: for longer than anybody asks."""
@@ -32,7 +39,10 @@ MAX_DEPTH: Final = 20
 """Executions that a sub-flow may be inside of; flows that run each other would have no end."""
 
 PAUSE: Final = 0.5
-"""Seconds before a sub-flow is told to stop once more, if that could not be recorded."""
+"""Seconds before the journal is asked once more about a sub-flow, if it has failed."""
+
+OVER: Final = (ExecutionEndedError, ExecutionNotFoundError, ExecutionDamagedError)
+"""The errors that say that nothing of an execution will run."""
 
 CLOSING_PAUSE: Final = 0.05
 """Seconds between two looks at whether the engine stops its executions, which it is about to do."""
@@ -95,6 +105,9 @@ class Children(Protocol):
     async def wait(self, execution_id: str) -> Execution:
         """Wait until an execution has ended."""
 
+    async def taken_up(self, execution_id: str) -> None:
+        """Wait until an execution that cannot go on is taken up; see `Views.taken_up`."""
+
     async def cancel(self, execution_id: str, *, by: str | None, reason: str | None) -> Execution:
         """Cancel an execution."""
 
@@ -143,27 +156,46 @@ class SubflowRunner:
             started=attempt.started,
         )
         try:
-            is_stopping = is_being_cancelled()  # when it goes on after a crash only to be stopped
-            with anyio.CancelScope(shield=True):  # or it could be started without anybody knowing
-                execution_id = await self._children.start_child(child, is_stopping=is_stopping)
+            execution_id = await self._start(child)
             if execution_id is None:
                 await anyio.sleep_forever()  # which raises at once: it is cancelled
                 raise AssertionError
             ended = await self._wait(execution_id, attempt)
+            is_bare = ended.output == NULL and not await self._has_output(ended)
         except EngineClosedError:
             await anyio.sleep_forever()  # until the engine stops this as well
             raise
         except FlowmgrError as error:
-            is_retryable = isinstance(error, EngineBusyError | JournalError)
+            is_retryable = isinstance(error, EngineBusyError)
             info = ErrorInfo(type(error).__name__, str(error), retryable=is_retryable)
             raise ReportedError(info) from error
-        is_bare = ended.output == NULL and not await self._children.has_output(ended)
         return _result(ended, is_last_tasks=is_bare and bool(ended.task_results))
+
+    async def _start(self, child: Child) -> str | None:
+        """Start the execution; None if it was not before, and is not to be any more.
+
+        While the journal fails, it is asked again and again, also if this is cancelled: nothing
+        else knows of an execution that an attempt before a crash has started.
+        """
+        while True:
+            is_stopping = is_being_cancelled()  # also when it goes on after a crash only for that
+            with anyio.CancelScope(shield=True):  # or it could be started without anybody knowing
+                try:
+                    return await self._children.start_child(child, is_stopping=is_stopping)
+                except JournalError as error:
+                    await self._pause(error)
+
+    async def _has_output(self, ended: Execution) -> bool:
+        while True:
+            try:
+                return await self._children.has_output(ended)
+            except JournalError as error:
+                await self._pause(error)
 
     async def _wait(self, execution_id: str, attempt: Attempt) -> Execution:
         try:
             try:
-                return await self._children.wait(execution_id)
+                return await self._insist(execution_id, lambda: self._children.wait(execution_id))
             except EngineClosedError:
                 await anyio.sleep_forever()  # until the engine, or something else, stops this
                 raise
@@ -179,26 +211,61 @@ class SubflowRunner:
         Code that it has abandoned is waited for as well: nothing may follow this attempt before
         that has ended. A parent that is being cancelled abandons this task when its grace is over.
 
-        While the journal can record nothing, the execution is told again and again. If the engine
-        is closing and does not take it up any more, as it is parked or paused, it is left to the
-        next start, which stops it before what is around it goes on: that may not end before.
+        If the engine is closing and does not take the execution up any more, as it is parked,
+        paused or stranded, it is left to the next start, which stops it before what is around it
+        goes on: that may not end before.
         """
         reason = f"execution {attempt.execution_id} has stopped task '{attempt.started.task}'"
+
+        async def stopped() -> Execution:
+            await self._children.cancel(execution_id, by="flowmgr", reason=reason)
+            return await self._children.wait(execution_id)
+
+        try:
+            await self._insist(execution_id, stopped)
+        except EngineClosedError:
+            while not self._children.is_closing:  # noqa: ASYNC110 - it has no event
+                await anyio.sleep(CLOSING_PAUSE)
+            return
+        except OVER:
+            pass
+        await self._children.code_left(execution_id, attempt.execution_id)
+
+    async def _insist(
+        self, execution_id: str, ended: Callable[[], Awaitable[Execution]]
+    ) -> Execution:
+        """Ask for the end of the execution until it has come.
+
+        While the journal fails, *ended* is asked again and again. An execution that cannot go on
+        (it is stranded) is waited for: it would go on later, with what follows from here done.
+
+        Raises:
+            EngineClosedError: the engine is stopping.
+            FlowmgrError: one of `OVER`.
+        """
         while True:
             try:
-                await self._children.cancel(execution_id, by="flowmgr", reason=reason)
-                await self._children.wait(execution_id)
-            except (EngineBusyError, JournalUnavailableError):
-                await anyio.sleep(PAUSE)
-            except EngineClosedError:
-                while not self._children.is_closing:  # noqa: ASYNC110 - it has no event
-                    await anyio.sleep(CLOSING_PAUSE)
-                return
-            except FlowmgrError:
-                break  # it has ended by itself, or is not there any more
-            else:
-                break
-        await self._children.code_left(execution_id, attempt.execution_id)
+                return await ended()
+            except (EngineClosedError, *OVER):
+                raise
+            except (EngineBusyError, JournalError) as error:
+                await self._pause(error)
+            except FlowmgrError as error:
+                logger.error("execution %s is waited for: %s", execution_id, error)  # noqa: TRY400
+                await self._children.taken_up(execution_id)
+
+    async def _pause(self, error: FlowmgrError) -> None:
+        """Wait a while before what has failed with *error* is asked again.
+
+        Raises:
+            EngineClosedError: the engine is closing, so it is not to be asked again.
+        """
+        if not isinstance(error, EngineBusyError | JournalUnavailableError):  # which others show
+            logger.warning("the journal is asked about a sub-flow again in %s s: %s", PAUSE, error)
+        await anyio.sleep(PAUSE)
+        if self._children.is_closing:
+            msg = "The engine is closing"
+            raise EngineClosedError(msg) from error
 
 
 def _result(execution: Execution, *, is_last_tasks: bool) -> bytes:

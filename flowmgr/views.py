@@ -94,6 +94,20 @@ class Views:
             return await self._end_of(execution_id)
         return await self.get(execution_id)
 
+    async def taken_up(self, execution_id: str) -> None:
+        """Wait until an execution that cannot go on is taken up all the same.
+
+        It may return before that: then the caller has to look again.
+
+        Raises:
+            EngineClosedError: the engine is stopping, and does not take it up any more.
+        """
+        with self._live.watches.watch(execution_id) as watch:
+            if self._live.get(execution_id) is not None or await watch.taken_up() is not None:
+                return
+        if not self._live.is_accepting:
+            raise _stopped(execution_id)
+
     async def events(
         self, execution_id: str, *, after: int = 0, limit: int = EVERYTHING
     ) -> Sequence[RecordedEvent]:

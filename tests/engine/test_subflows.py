@@ -6,7 +6,12 @@ import anyio
 import pytest
 
 from flowmgr import Settings, activity, open_engine
-from flowmgr.errors import ExecutionEndedError, ExecutionStateError, JournalUnavailableError
+from flowmgr.errors import (
+    ExecutionEndedError,
+    ExecutionStateError,
+    JournalError,
+    JournalUnavailableError,
+)
 from flowmgr.journal.store import ExecutionQuery
 from flowmgr.subflows import MAX_DEPTH
 from tests.support.flows import PATIENCE, Gate, until
@@ -117,7 +122,8 @@ async def test_what_a_sub_flow_is_inside_of_is_not_cancelled_before_it_is():
 
 
 @in_virtual_time
-async def test_a_sub_flow_is_told_to_stop_until_that_is_recorded(monkeypatch):
+@pytest.mark.parametrize("error", [JournalUnavailableError, JournalError])
+async def test_a_sub_flow_is_told_to_stop_until_that_is_recorded(monkeypatch, error):
     @activity
     async def take(context):
         await anyio.sleep_forever()
@@ -125,19 +131,43 @@ async def test_a_sub_flow_is_told_to_stop_until_that_is_recorded(monkeypatch):
     async with open_engine(activities=[take], clock=LoopClock()) as engine:
         await engine.register(flow("inner", {"name": "take"}))
         outer = flow("outer", {"name": "outer", "kind": "flow", "flow": "inner", "timeout": 10})
-        cancel, refused = engine.cancel, []
-
-        async def refusing(execution_id, **about):
-            if len(refused) < 3:
-                refused.append(execution_id)
-                raise JournalUnavailableError("the disk is full")
-            return await cancel(execution_id, **about)
-
-        monkeypatch.setattr(engine, "cancel", refusing)
+        refused = refusing(monkeypatch, engine, "cancel", error)
         found = await engine.run(outer, timeout=100)
         assert found.error.type == "TimedOut"
         assert sorted(await statuses(engine)) == ["cancelled", "failed"]
         assert len(refused) == 3
+
+
+def refusing(monkeypatch, engine, method, error):
+    """Have the first three calls of a method of the engine fail; return what notes them."""
+    call, refused = getattr(engine, method), []
+
+    async def refuse(*arguments, **options):
+        if len(refused) < 3:
+            refused.append(method)
+            raise error("the disk is full")
+        return await call(*arguments, **options)
+
+    monkeypatch.setattr(engine, method, refuse)
+    return refused
+
+
+@in_virtual_time
+@pytest.mark.parametrize("error", [JournalUnavailableError, JournalError])
+@pytest.mark.parametrize("method", ["start_child", "wait", "has_output"])
+async def test_a_journal_that_fails_for_a_moment_does_not_fail_a_task_that_runs_a_flow(
+    monkeypatch, method, error
+):
+    @activity
+    async def nothing(context):
+        return None
+
+    async with open_engine(activities=[nothing], clock=LoopClock()) as engine:
+        await engine.register(flow("inner", {"name": "nothing"}))
+        refused = refusing(monkeypatch, engine, method, error)
+        found = await engine.run(flow("outer", {"name": "f", "kind": "flow", "flow": "inner"}))
+        assert (found.status, len(refused)) == ("completed", 3)
+        assert await statuses(engine) == ["completed", "completed"]
 
 
 class Deaf:
@@ -322,6 +352,100 @@ async def test_a_sub_flow_that_has_ended_is_kept_for_an_execution_that_cannot_go
         assert later.came == 0
         await engine.delete(parent)
         await engine.delete(child.execution_id)
+
+
+async def test_a_sub_flow_from_before_a_crash_is_stopped_though_the_journal_fails_when_asked_for_it(
+    reopened, monkeypatch
+):
+    """Only the journal knows then that there is one."""
+    before, after = Gate(), Gate()
+    async with reopened.open(before.activity) as engine:
+        await engine.register(flow("inner", {"name": "gate"}))
+        outer = flow("outer", {"name": "f", "kind": "flow", "flow": "inner"})
+        parent = (await engine.start(outer)).execution_id
+        await until(lambda: before.came == 1)
+    async with reopened.open(after.activity) as engine:
+        refused = refusing(monkeypatch, engine, "start_child", JournalError)
+        await until(lambda: refused and after.came)
+        found = await engine.cancel(parent, wait=PATIENCE)
+        assert (found.status, len(refused), after.left) == ("cancelled", 3, 1)
+        assert await statuses(engine) == ["cancelled", "cancelled"]
+
+
+@activity
+async def charge(context):
+    return 1
+
+
+@activity
+async def last(context):
+    return None
+
+
+async def crashed_around_sub_flow(reopened, how, *activities):
+    """Start an execution that charges and runs a sub-flow; return both ids when it has crashed."""
+    gate = Gate()
+    first = {"name": "gate"} if how == "runs" else {"name": "go", "kind": "signal"}
+    inner, outer = flow("inner", first), flow("outer", {"name": "charge"})
+    inner["tasks"].append({"name": "last"})
+    inner["conditions"] = [{"source_task": first["name"], "target_task_success": "last"}]
+    outer["tasks"][0]["compensate"] = {"activity": "refund"}
+    outer["tasks"].append({"name": "f", "kind": "flow", "flow": "inner"})
+    outer["conditions"] = [{"source_task": "charge", "target_task_success": "f"}]
+    async with reopened.open(gate.activity, last, *activities) as engine:
+        await engine.register(inner)
+        parent = (await engine.start(outer)).execution_id
+        with anyio.fail_after(PATIENCE):
+            while not (  # noqa: ASYNC110 - it has no event
+                children := await engine.list(ExecutionQuery(flow_id="inner"), None, 10)
+            ):
+                await anyio.sleep(0.001)
+        await until(lambda: gate.came == 1 if how == "runs" else engine.live_executions == 1)
+    return parent, children[0].execution_id
+
+
+@contextlib.asynccontextmanager
+async def lacking_an_activity_of_the_sub_flow(reopened, *activities):
+    async with reopened.open_and_close(Gate().activity, *activities, grace=0.1) as engine:
+        await until(lambda: engine.recovery.is_over)
+        yield engine
+
+
+@pytest.mark.parametrize("how", ["runs", "is parked"])
+async def test_a_sub_flow_that_cannot_go_on_is_waited_for(reopened, how):
+    refunds, gate = Gate("refund"), Gate()
+    mine = (charge, refunds.activity)
+    parent, child = await crashed_around_sub_flow(reopened, how, *mine)
+    async with lacking_an_activity_of_the_sub_flow(reopened, *mine) as engine:
+        found = await engine.wait(parent, timeout=0.3)
+        assert (found.status, refunds.came) == ("running", 0)
+    gate.opened.set()
+    async with reopened.open(gate.activity, last, *mine) as engine:
+        if how == "is parked":
+            await engine.signal(child, "go")
+        found = await engine.wait(parent, timeout=PATIENCE)
+        assert (found.status, (await engine.get(child)).status) == ("completed", "completed")
+
+
+@pytest.mark.parametrize("how", ["runs", "is parked"])
+async def test_what_is_around_a_sub_flow_that_cannot_be_stopped_is_not_cancelled_before_it_is(
+    reopened, how
+):
+    refunds = Gate("refund")
+    refunds.opened.set()
+    mine = (charge, refunds.activity)
+    parent, child = await crashed_around_sub_flow(reopened, how, *mine)
+    async with lacking_an_activity_of_the_sub_flow(reopened, *mine) as engine:
+        found = await engine.cancel(parent, wait=0.5)
+        assert found.status == "cancelling"
+    async with lacking_an_activity_of_the_sub_flow(reopened, *mine) as engine:
+        found = await engine.wait(parent, timeout=0.5)
+        assert (found.status, refunds.came) == ("cancelling", 0)
+    async with reopened.open(Gate().activity, last, *mine) as engine:
+        found = await engine.wait(parent, timeout=PATIENCE)
+        stopped = await engine.get(child)
+        assert (found.status, stopped.status, refunds.came) == ("cancelled", "cancelled", 1)
+        assert stopped.ended_at <= found.ended_at
 
 
 @pytest.mark.parametrize(
