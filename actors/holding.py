@@ -49,7 +49,8 @@ class ScopeHolder(RecordingActor):
 
     Attributes:
         is_host_closed: whether no code runs on the host task any more.
-        is_host_disturbed: whether an activity has cancelled the task that it runs in.
+        is_host_disturbed: whether an activity has cancelled the task that it runs in, or left a
+            scope open in it.
         hosts: how many host tasks run code of it, or will: more than one if one was given up.
         stop_host: cancels the host task; the engine sets it.
     """
@@ -91,7 +92,7 @@ class ScopeHolder(RecordingActor):
         clock, grace = surroundings.clock, surroundings.grace
         self.hosts = 1
         self.is_host_closed = False
-        self.is_host_disturbed = False  # by an activity that cancelled the task that it runs in
+        self.is_host_disturbed = False
         self._lane = Lane()
         self.stop_host: Callable[[], None] = self._lane.close  # the engine sets the real one
         self._plan = plan

@@ -43,6 +43,7 @@ class HostedExecution(ScopeHolder):
             if await self._lane.host():
                 self.is_host_disturbed = True
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
+            self.is_host_disturbed = True
             self.send(BugFound(error))
         finally:
             self.hosts -= 1

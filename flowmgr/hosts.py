@@ -78,6 +78,7 @@ class Hosts:
         try:
             await host.run()
             await _absorb_stray_cancellation()
+            _LIBRARIES[self._library].check_left()
         except RuntimeError as error:
             logger.error(  # noqa: TRY400 - it is not our error, and its place says nothing
                 "execution %s: an activity has left a cancel scope open: %s",
@@ -108,10 +109,12 @@ class _Library(NamedTuple):
             and make another would show it as well, and takes a tenth of a short execution. Where it
             cannot be seen, no host is used again.
         cancel: cancels a scope, in the next turn of the loop at the latest; not a checkpoint.
+        check_left: raises a RuntimeError if the task that calls cannot end without one.
     """
 
     look: Callable[[anyio.CancelScope], object]
     cancel: Callable[[anyio.CancelScope], None]
+    check_left: Callable[[], None]
 
 
 class _Host:
@@ -239,9 +242,20 @@ def _cancel_on_trio(scope: anyio.CancelScope) -> None:
     scope.deadline = -math.inf
 
 
+def _check_left_on_asyncio() -> None:
+    """Do nothing: only closing a scope tells that another one is open in it."""
+
+
+def _check_left_on_trio() -> None:
+    # Of the scopes around it that of the flow's time was closed first, which has told.
+    if trio.lowlevel.current_task().child_nurseries:
+        msg = "a nursery is open behind the scope of the flow's time"
+        raise RuntimeError(msg)
+
+
 _LIBRARIES: Final = {
-    "asyncio": _Library(_look_on_asyncio, _cancel_on_asyncio),
-    "trio": _Library(_look_on_trio, _cancel_on_trio),
+    "asyncio": _Library(_look_on_asyncio, _cancel_on_asyncio, _check_left_on_asyncio),
+    "trio": _Library(_look_on_trio, _cancel_on_trio, _check_left_on_trio),
 }
 
 

@@ -59,9 +59,9 @@ DISORDERLY = [
 ]
 
 
-async def run_disorderly_and_orderly(disorderly):
+async def run_disorderly_and_orderly(disorderly, fields):
     async with open_engine(activities=[disorderly, hold_on]) as engine:
-        await engine.register(chain(disorderly.name, flow_id="disorderly"))
+        await engine.register(chain(disorderly.name, flow_id="disorderly", **fields))
         await engine.register(chain("hold_on", flow_id="orderly"))
         for _ in range(3):
             assert (await engine.run("disorderly", timeout=PATIENCE)).has_ended
@@ -74,15 +74,17 @@ async def run_disorderly_and_orderly(disorderly):
 
 @pytest.mark.filterwarnings("ignore")  # trio warns of what the activity does
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("fields", [{}, {"timeout": 100}], ids=["", "within a time"])
 @pytest.mark.parametrize("disorderly", DISORDERLY, ids=lambda declared: declared.name)
 def test_a_scope_that_an_activity_leaves_open_harms_no_other_execution(
-    disorderly, backend, monkeypatch
+    disorderly, fields, backend, monkeypatch
 ):
     # In an event loop of its own: that of the other tests fails for what a generator raises when
     # it is collected, which is nobody's any more.
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
     name, options = backend
-    anyio.run(run_disorderly_and_orderly, disorderly, backend=name, backend_options=options)
+    run = (run_disorderly_and_orderly, disorderly, fields)
+    anyio.run(*run, backend=name, backend_options=options)
 
 
 BODY = {"tasks": [{"name": "disorderly"}]}
