@@ -69,7 +69,7 @@ def quarantine(
     """Return what is to be recorded of an execution that is not recovered once more as it is.
 
     It is quarantined, until somebody resumes it. If it is being cancelled, what runs of its end has
-    failed, and the rest of that follows.
+    failed, and the rest of that follows; its sub-flows are waited for.
 
     Args:
         plan: what it runs.
@@ -79,6 +79,8 @@ def quarantine(
         at: the time: seconds since 1970-01-01 UTC.
     """
     if state.status == "cancelling" and state.ending is None:
+        if any(given_up(plan, state, at)):
+            return _cancelled(plan, state, at)  # as it has to wait for its sub-flows
         # It runs nothing any more, and so does no harm; nor does it do anything else.
         return (*_stopped(plan, state, at), ExecutionCancelled(at=at))
     if state.status == "cancelling":

@@ -153,7 +153,7 @@ class Recovery:
         progress.stranded = {}
         found = triage(unfinished)
         progress.recovered += found.waiting
-        for each in found.killers:
+        for each in reversed(found.killers):  # sub-flows first: what is around them takes them up
             goes_on = each.status == "cancelling"
             logger.error(
                 "execution %s is %s: the engine has ended %d times while it ran",

@@ -13,7 +13,9 @@ from flowmgr.errors import (
     JournalUnavailableError,
 )
 from flowmgr.journal.store import ExecutionQuery
+from flowmgr.recovery import Recovery
 from flowmgr.subflows import MAX_DEPTH
+from flowmgr.triage import MAX_KILLS
 from tests.support.flows import PATIENCE, Gate, until
 from tests.support.virtual_time import LoopClock, in_virtual_time
 
@@ -446,6 +448,49 @@ async def test_what_is_around_a_sub_flow_that_cannot_be_stopped_is_not_cancelled
         stopped = await engine.get(child)
         assert (found.status, stopped.status, refunds.came) == ("cancelled", "cancelled", 1)
         assert stopped.ended_at <= found.ended_at
+
+
+@pytest.mark.parametrize("which", ["parent", "both"])
+async def test_what_was_cancelled_and_ends_the_engine_again_and_again_waits_for_its_sub_flow(
+    durable, monkeypatch, which
+):
+    undo, tidy, refunds, gate = Gate("undo"), Gate("tidy"), Gate("refund"), Gate()
+    refunds.opened.set()
+    inner = flow("inner", {"name": "charge", "compensate": {"activity": "undo"}})
+    inner["tasks"].append({"name": "gate"})
+    inner["conditions"] = [{"source_task": "charge", "target_task_success": "gate"}]
+    inner["finally"] = {"tasks": [{"name": "tidy"}]}
+    outer = flow("outer", {"name": "charge", "compensate": {"activity": "refund"}})
+    outer["tasks"].append({"name": "f", "kind": "flow", "flow": "inner"})
+    outer["conditions"] = [{"source_task": "charge", "target_task_success": "f"}]
+    activities = [charge] + [each.activity for each in (undo, tidy, refunds, gate)]
+    async with durable.open(*activities) as engine:
+        await engine.register(inner)
+        parent = (await engine.start(outer)).execution_id
+        await until(lambda: gate.came == 1)
+        await engine.cancel(parent)
+        await until(lambda: undo.came == 1)
+
+    def kills(unfinished):
+        return MAX_KILLS if which == "both" or unfinished.execution_id == parent else 1
+
+    take_up = Recovery.take_up
+
+    async def late(*arguments, **options):  # what has been taken up has come to run by then
+        await anyio.sleep(0.2)
+        return await take_up(*arguments, **options)
+
+    monkeypatch.setattr("flowmgr.triage.kills", kills)
+    monkeypatch.setattr(Recovery, "take_up", late)
+    async with durable.open(*activities) as engine:
+        undo.opened.set()
+        await until(lambda: tidy.came == 1)
+        assert await statuses(engine) == ["cancelling", "cancelling"]
+        tidy.opened.set()
+        found = await engine.wait(parent, timeout=PATIENCE)
+        assert (found.status, refunds.came) == ("cancelled", 1)
+        assert await statuses(engine) == ["cancelled", "cancelled"]
+        assert undo.came == (1 if which == "both" else 2)
 
 
 @pytest.mark.parametrize(
