@@ -384,6 +384,7 @@ class Recovery:
             logger.error("%s", history)
             self.progress.quarantined += 1
             self.progress.recovered -= was_asleep
+            self._live.watches.lost(execution_id)
             return None
         if not history or isinstance(history[-1], TERMINAL):
             # It has ended since it was listed: somebody has asked for it, and may have deleted it.

@@ -33,6 +33,11 @@ class Watches:
         for watch in self._watched.get(supervisor.execution_id, ()):
             watch.give(supervisor)
 
+    def lost(self, execution_id: str) -> None:
+        """Tell those who watch that the execution will not be live; not a checkpoint."""
+        for watch in self._watched.get(execution_id, ()):
+            watch.give(None)
+
     def close(self) -> None:
         """Tell all who watch, now or later, that nothing is taken up any more."""
         self.is_closed = True

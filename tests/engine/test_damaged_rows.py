@@ -124,3 +124,22 @@ async def test_what_is_to_stop_a_sub_flow_that_is_not_known_any_more_waits_and_a
         assert (await engine.get(parent)).status == "cancelling"
         with pytest.raises(ExecutionStateError, match="cannot go on"):
             await engine.resume(parent)
+
+
+async def test_who_waits_for_a_parked_execution_is_told_when_it_turns_out_to_be_damaged(
+    durable, damage
+):
+    async with durable.open() as engine:
+        await recovered(engine)
+        inner = chain("nap", flow_id="inner")
+        inner["tasks"] = [{"name": "nap", "kind": "wait", "seconds": 2}]
+        await engine.register(inner)
+        outer = chain("run")
+        outer["tasks"] = [{"name": "run", "kind": "flow", "flow": "inner"}]
+        parent = (await engine.start(outer)).execution_id
+        while not (await engine.tree(parent)).sub_flows:  # noqa: ASYNC110 - it has no event
+            await anyio.sleep(0.01)
+        await until(lambda: engine.live_executions == 1)
+        damage("UPDATE event SET epoch = 9 WHERE execution = 2 AND first_seq = 1")
+        ended = await engine.wait(parent, timeout=PATIENCE)
+        assert (ended.status, ended.error.type) == ("failed", "ExecutionDamagedError")
