@@ -38,9 +38,10 @@ def routes() -> list[str]:
     )
 
 
-@pytest.mark.parametrize("route", [r for r in routes() if not re.search(r"/docs/.", r)])
-def test_every_route_is_documented(route: str) -> None:
-    assert f"`{route}`" in DOCS["rest"]
+def test_every_route_is_documented() -> None:
+    named = [route for route in routes() if not re.search(r"/docs/.", route)]
+    assert len(named) > 20
+    assert [route for route in named if f"`{route}`" not in DOCS["rest"]] == []
 
 
 @pytest.mark.parametrize("event", [event.__name__ for event in typing.get_args(ExecutionEvent)])
@@ -145,21 +146,16 @@ def codes_in(source: str) -> Iterator[str]:
                 yield part.value
 
 
-PACKAGES = [
-    *(ROOT / "flowmgr").rglob("*.py"),
-    *(file for file in (ROOT / "web").rglob("*.py") if file.parent.name != "commands"),
-]
-CODES = sorted({code for file in PACKAGES for code in codes_in(file.read_text())})
-
-
-def test_codes_of_problems_are_found_in_the_source() -> None:
-    assert len(CODES) > 40
-    assert {"malformed_yaml", "lone_surrogate", "unknown_field", "not_as_input"} <= {*CODES}
-
-
-@pytest.mark.parametrize("code", CODES)
-def test_every_code_that_an_answer_can_have_is_documented(code: str) -> None:
-    assert f"`{code}`" in DOCS["rest"] + DOCS["language"]
+def test_every_code_that_an_answer_can_have_is_documented() -> None:
+    files = [
+        *(ROOT / "flowmgr").rglob("*.py"),
+        *(file for file in (ROOT / "web").rglob("*.py") if file.parent.name != "commands"),
+    ]
+    codes = {code for file in files for code in codes_in(file.read_text())}
+    assert len(codes) > 40
+    assert {"malformed_yaml", "lone_surrogate", "unknown_field", "not_as_input"} <= codes
+    documented = DOCS["rest"] + DOCS["language"]
+    assert [code for code in sorted(codes) if f"`{code}`" not in documented] == []
 
 
 @pytest.mark.parametrize("how", typing.get_args(StopKind))
