@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final, TypeVar, TypeVarTuple
 
@@ -24,6 +25,7 @@ class Threads:
 
     def __init__(self, places: int) -> None:
         self.limiter: Final = anyio.CapacityLimiter(places)
+        self._unlimited: Final = anyio.CapacityLimiter(math.inf)  # who has a place has a thread
         self._calls: Final[dict[str, set[object]]] = {}  # not given up, by their execution
         self._given_up: Final[set[object]] = set()
 
@@ -33,11 +35,13 @@ class Threads:
         Cancelling it while no place is free starts nothing; later it waits for the thread.
         """
         call = object()
+        await self.limiter.acquire_on_behalf_of(call)
         self._calls.setdefault(execution_id, set()).add(call)
         try:
-            return await anyio.to_thread.run_sync(function, *arguments, limiter=self.limiter)
+            return await anyio.to_thread.run_sync(function, *arguments, limiter=self._unlimited)
         finally:
-            self._ended(execution_id, call)
+            self._ended(execution_id, call)  # first: its place is not to be taken by another
+            self.limiter.release_on_behalf_of(call)
 
     def give_up(self, execution_id: str) -> None:
         """Have others run in the places of all threads that an execution has; not a checkpoint."""

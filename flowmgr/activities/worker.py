@@ -121,7 +121,11 @@ class Worker:
         return Answer(data=data, is_last=self._termination.is_requested)
 
     def _call(self, request: Request) -> bytes:
+        self._termination.note_on_arrival()  # what an import is in could make another error of it
         found = _find(request.module, request.qualname, request.activity)
+        self._termination.raise_on_arrival()
+        if self._termination.is_requested:
+            raise Terminated
         arguments = found.binding.bind(Context.from_json(request.context), request.given)
         call = functools.partial(found.function, **arguments)
         if found.is_async:
@@ -224,7 +228,9 @@ def _die_with_parent(lifeline: int) -> None:
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
-        if select.select([lifeline], [], [], 0)[0]:
+        poll = select.poll()  # takes any number of a descriptor
+        poll.register(lifeline, select.POLLIN)
+        if poll.poll(0):
             end()  # it was closed before
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from flowmgr.activities.declaration import Activity, activity
 from flowmgr.activities.processes import ProcessDiedError
 from flowmgr.activities.runners import RunnerResources, SimulatedRunner, runner_for
 from flowmgr.errors import EngineClosedError
+from tests.support import interrupted_import
 from tests.support import sample_activities as samples
 
 pytestmark = pytest.mark.anyio
@@ -417,6 +419,12 @@ async def test_cancelling_at_any_moment_of_a_start_leaves_no_process(tmp_path):
             assert not resources.processes._children
 
 
+async def test_a_process_that_is_terminated_while_it_imports_has_not_failed_by_itself():
+    async with open_resources(processes=1) as resources:
+        error = await error_of(interrupted_import.answer, resources)
+        assert describe_error(error).type == "ProcessDied"
+
+
 # --- processes: dying
 
 
@@ -495,6 +503,24 @@ async def test_no_process_outlives_a_server_that_is_killed(tmp_path, anyio_backe
         finally:
             server.kill()
         await until(lambda: all(is_gone(pid) for pid in pids))
+
+
+@pytest.fixture
+def many_descriptors():
+    """Have more files open than `select` can look at."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    with Path(os.devnull).open() as nothing:
+        opened = [os.dup(nothing.fileno()) for _ in range(1_100)]
+    yield
+    for descriptor in opened:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_server_with_thousands_of_open_files_starts_processes(many_descriptors):
+    async with open_resources(processes=1) as resources:
+        assert await run(samples.get_pid, resources) != os.getpid()
 
 
 # --- processes: the pool
