@@ -114,7 +114,6 @@ class Recovery:
                 break
             await self._loading[execution_id].wait()
         self._loading[execution_id] = anyio.Event()
-        self.paused.discard(execution_id)
         is_to_be_counted = not (is_counted or self.progress.is_over)  # now: `run` leaves it out
         try:
             events = await self._store.read_events(execution_id, 0, EVERYTHING)
@@ -124,7 +123,9 @@ class Recovery:
             await self._stop_children(execution_id, plan, state)
             if is_to_be_counted and not state.has_ended:
                 await self._store.count_recovery([execution_id])
-            return self._live.adopt(execution_id, plan, state)
+            adopted = self._live.adopt(execution_id, plan, state)
+            self.paused.discard(execution_id)
+            return adopted
         finally:
             self._loading.pop(execution_id).set()
 
@@ -206,6 +207,8 @@ class Recovery:
             return None
         try:
             plan, state = await self._plan_and_state(execution_id, history)
+        except JournalError:
+            raise
         except Exception:  # noqa: BLE001 - whoever has it go on is told
             return None
         return flow_end(plan, state) if state.status == "paused" else None

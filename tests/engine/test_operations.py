@@ -23,7 +23,9 @@ from flowmgr.errors import (
     ExecutionStateError,
     FlowNotFoundError,
     InputError,
+    JournalError,
 )
+from flowmgr.journal.sqlite.journal import SqliteJournal
 from flowmgr.journal.store import ExecutionQuery
 from tests.support.flows import PATIENCE, Gate, chain, recorded, until
 from tests.support.virtual_time import LoopClock, in_virtual_time
@@ -132,6 +134,33 @@ async def test_the_time_of_a_paused_execution_is_over_when_it_is(reopened, is_re
         found = await ended(engine, execution_id)
         assert (found.status, found.error.type) == ("failed", "TimedOut")
         await until(lambda: not engine.live_executions)
+
+
+@pytest.mark.parametrize("read", ["get_pinned_flow", "read_events"])
+async def test_the_time_of_a_paused_execution_is_over_also_if_the_journal_fails_meanwhile(
+    durable, monkeypatch, read
+):
+    failed, really = [], getattr(SqliteJournal, read)
+
+    async def read_or_fail(journal, *arguments):
+        if len(failed) < 2:
+            failed.append(1)
+            raise JournalError("disk I/O error")
+        return await really(journal, *arguments)
+
+    for module in ("recovery", "waking"):
+        monkeypatch.setattr(f"flowmgr.{module}.RETRY_SECONDS", 0.01)
+    gate = Gate()
+    async with durable.open(gate.activity) as engine:
+        await engine.register(chain("gate", timeout=0.3))
+        execution_id = (await engine.start("chain")).execution_id
+        await until(lambda: gate.came)
+        await engine.pause(execution_id)
+    monkeypatch.setattr(SqliteJournal, read, read_or_fail)
+    async with durable.open(gate.activity) as engine:
+        await until(lambda: len(failed) == 2)
+        found = await ended(engine, execution_id)
+        assert (found.status, found.error.type) == ("failed", "TimedOut")
 
 
 @pytest.mark.parametrize("is_restarted", [False, True], ids=["live", "restarted"])
