@@ -18,7 +18,7 @@ from flowmgr.language.expressions import (
 from flowmgr.language.fields import Fields
 from flowmgr.language.findings import join
 from flowmgr.language.members import check_members, check_members_of_template
-from flowmgr.language.schemas import SchemaError, compile_schema
+from flowmgr.language.schemas import SchemaError, check_schema
 from flowmgr.language.templates import TemplateError, compile_template
 
 MAX_FORMULAS: Final = 262_144
@@ -86,7 +86,7 @@ def read_schema(fields: Fields, field: str) -> dict[str, Any] | bool | None:
         fields.add_wrong_type(field, "a JSON Schema: an object, true or false")
         return None
     copy: dict[str, Any] | bool | None = fields.copied(field)
-    return copy if _passes(fields, field, (compile_schema,), copy) else None
+    return copy if _passes(fields, field, (check_schema,), copy) else None
 
 
 def _read_source(fields: Fields, field: str, checks: _Checks) -> str | None:

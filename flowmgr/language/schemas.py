@@ -9,7 +9,7 @@ import jsonschema_rs
 from actors.expressions import Schema
 from actors.values import ValueRefusedError, encode_value
 from flowmgr.language.findings import join, kind_of
-from flowmgr.language.schema_references import ReferencesError, count_ways
+from flowmgr.language.schema_references import MAX_WAYS, ReferencesError, count_ways
 
 MAX_PROBLEMS: Final = 100
 
@@ -39,30 +39,36 @@ class SchemaError(ValueError):
         self.message = message
 
 
-def compile_schema(document: Any) -> Schema:
-    """Compile a JSON Schema: of draft 2020-12, unless ``$schema`` names another one since draft 6.
+def check_schema(document: Any) -> None:
+    """Return if a document is a JSON Schema that can be used in a flow that is to be registered.
 
-    Nothing is fetched, ever. Formats are not checked: they are notes for the reader. Patterns have
-    no look-around and no back references.
+    It is of draft 2020-12, unless ``$schema`` names another one since draft 6.
 
     Raises:
         SchemaError: it is no valid schema, larger than 64 KiB, refers to something outside of
             itself, or repeats parts of itself so often that checking a value could take long.
     """
-    if not isinstance(document, (dict, bool)):
-        raise SchemaError("", f"A schema is an object, or true or false, not {kind_of(document)}")
-    try:
-        size = len(encode_value(document))
-    except ValueRefusedError as error:
-        raise SchemaError("", f"The schema cannot be used: {error}") from error
-    if size > _MAX_SCHEMA_BYTES:
-        message = f"The schema has {size:,} bytes, and {_MAX_SCHEMA_BYTES:,} are allowed"
-        raise SchemaError("", f"{message}; split it by task")
-    _check_draft(document)
-    try:
-        ways = count_ways(document)
-    except ReferencesError as error:
-        raise SchemaError(error.pointer, str(error)) from error
+    ways = _ways(document)
+    named = document.get("$schema") if isinstance(document, dict) else None
+    if isinstance(named, str) and "draft-04" in named:  # its `id` changes what references mean
+        message = "Draft 4 cannot be used; leave $schema out, and write the schema in draft 2020-12"
+        raise SchemaError("/$schema", message)
+    if ways > MAX_WAYS:
+        message = f"There are more than {MAX_WAYS:,} ways through its parts and references"
+        raise SchemaError("", f"{message}; refer to fewer parts, and nest fewer in each other")
+    compile_schema(document)
+
+
+def compile_schema(document: Any) -> Schema:
+    """Compile a JSON Schema, also one that was registered when less was asked of it.
+
+    Nothing is fetched, ever. Formats are not checked: they are notes for the reader. Patterns have
+    no look-around and no back references.
+
+    Raises:
+        SchemaError: it is no valid schema, too large, or refers to something outside of itself.
+    """
+    ways = _ways(document)
     try:
         validator = jsonschema_rs.validator_for(
             document, offline=True, validate_formats=False, pattern_options=_PATTERNS
@@ -74,11 +80,21 @@ def compile_schema(document: Any) -> Schema:
     return _CompiledSchema(validator, _MAX_VISITS // ways)
 
 
-def _check_draft(document: object) -> None:
-    named = document.get("$schema") if isinstance(document, dict) else None
-    if isinstance(named, str) and "draft-04" in named:  # its `id` changes what references mean
-        message = "Draft 4 cannot be used; leave $schema out, and write the schema in draft 2020-12"
-        raise SchemaError("/$schema", message)
+def _ways(document: Any) -> int:
+    """How many ways there are through what is to be a schema, if it can be one."""
+    if not isinstance(document, (dict, bool)):
+        raise SchemaError("", f"A schema is an object, or true or false, not {kind_of(document)}")
+    try:
+        size = len(encode_value(document))
+    except ValueRefusedError as error:
+        raise SchemaError("", f"The schema cannot be used: {error}") from error
+    if size > _MAX_SCHEMA_BYTES:
+        message = f"The schema has {size:,} bytes, and {_MAX_SCHEMA_BYTES:,} are allowed"
+        raise SchemaError("", f"{message}; split it by task")
+    try:
+        return count_ways(document)
+    except ReferencesError as error:
+        raise SchemaError(error.pointer, str(error)) from error
 
 
 class _CompiledSchema:

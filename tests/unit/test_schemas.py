@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowmgr.language.schemas import MAX_PROBLEMS, SchemaError, compile_schema
+from flowmgr.language.schemas import MAX_PROBLEMS, SchemaError, check_schema, compile_schema
 
 
 def doubling(count):
@@ -48,7 +48,7 @@ def doubling(count):
 )
 def test_a_schema_that_cannot_be_used_is_refused(document, pointer, sentence):
     with pytest.raises(SchemaError) as caught:
-        compile_schema(document)
+        check_schema(document)
     assert caught.value.pointer == pointer
     assert sentence in caught.value.message
 
@@ -77,7 +77,7 @@ def test_definitions_with_long_names_are_kept_apart():
         "$ref": f"#/$defs/{names[0]}",
     }
     with pytest.raises(SchemaError):
-        compile_schema(document)
+        check_schema(document)
 
 
 def test_problems_are_all_told_up_to_a_bound():
@@ -116,15 +116,24 @@ def test_what_is_checked_again_and_again_to_know_what_is_evaluated_is_refused(ap
             schema = {applicator: [schema], keyword: False}
         return schema
 
-    assert compile_schema(nested(5)).problems(5) == []
+    check_schema(nested(5))
     with pytest.raises(SchemaError, match="ways through its parts"):
-        compile_schema(nested(12))
+        check_schema(nested(12))
 
 
 def test_many_properties_are_not_many_ways():
     properties = {f"p{at}": {"properties": {"a": {"type": "integer"}}} for at in range(1_000)}
     schema = compile_schema({"items": {"properties": properties, "unevaluatedProperties": False}})
     assert schema.problems([{"p1": {"a": 1}}] * 100_000) == []
+
+
+@pytest.mark.parametrize(
+    "document", [{"$schema": "http://json-schema.org/draft-04/schema#"}, doubling(13)]
+)
+def test_what_was_registered_when_less_was_asked_of_it_goes_on_being_compiled(document):
+    with pytest.raises(SchemaError):
+        check_schema(document)
+    assert compile_schema(document).problems(5) == []
 
 
 def test_a_large_value_is_not_checked_along_thousands_of_ways():
