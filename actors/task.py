@@ -117,9 +117,12 @@ async def _run_within(message: RunTask, attempt: Attempt, clock: Clock) -> bytes
         BaseException: whatever the attempt has raised before.
     """
     assert message.task.runner is not None
+    left = seconds_left(message, clock)
+    if left == 0:  # a pause, or the time without a server, has used it up
+        raise _TimedOutError
     cancelled = anyio.get_cancelled_exc_class()
     data, clean_up_error = b"", None
-    with anyio.move_on_after(seconds_left(message, clock)) as scope:
+    with anyio.move_on_after(left) as scope:
         try:
             data = await message.task.runner.run(attempt)
         except cancelled:

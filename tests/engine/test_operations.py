@@ -102,6 +102,36 @@ async def test_a_paused_execution_finishes_what_runs_and_starts_nothing_more(reo
     assert gate.came == 1
 
 
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["live", "restarted"])
+async def test_an_attempt_does_not_begin_when_the_deadline_of_its_task_is_over(
+    reopened, is_restarted
+):
+    began = []
+
+    @activity
+    async def fail_once():
+        began.append(1)
+        if len(began) == 1:
+            raise ValueError
+
+    flow = chain("fail_once")
+    retry = {"maximum_attempts": 5, "initial_interval": 0.3}
+    flow["tasks"][0] |= {"deadline": 0.5, "retry": retry}
+    async with contextlib.AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(reopened.open(fail_once))
+        execution_id = (await engine.start(flow)).execution_id
+        await until(lambda: began)
+        await engine.pause(execution_id)
+        await anyio.sleep(0.6)
+        if is_restarted:
+            await stack.aclose()
+            engine = await stack.enter_async_context(reopened.open(fail_once))
+        await engine.resume(execution_id)
+        found = await engine.wait(execution_id, timeout=PATIENCE)
+        assert (found.status, found.error.type) == ("failed", "TimedOut")
+        assert len(began) == 1
+
+
 @contextlib.asynccontextmanager
 async def paused(reopened, *activities, flow, is_restarted):
     """Pause an execution when its task runs, and open the engine again if *is_restarted*."""
