@@ -13,14 +13,14 @@ from actors.events import (
     TaskStarted,
     WaitStarted,
 )
-from actors.forks import flow_end, fork_ends, timed_out
+from actors.forks import timed_out
 from actors.hosting import HostedExecution
 from actors.messages import RunTask, ScopeDue, SignalSettled, WaitBegun, WakeUp
 from actors.outcome import Outcome
 from actors.paths import FINALLY
 from actors.plan import Signal
 from actors.recording import Actions, Handlers
-from actors.waits import Waits
+from actors.waits import Waits, earliest_due
 
 PARK_SECONDS: Final = 1.0
 """An execution that waits for longer than this is kept in the journal alone."""
@@ -50,7 +50,7 @@ class WaitingExecution(HostedExecution):
             self._hooks.execution_idle(self._supervisor)
         if state.status not in {"running", "paused"}:
             return
-        due = self._earliest_due()
+        due = earliest_due(self._plan, state, self._waits)
         if due is not None and due <= self._clock.now() + PARK_SECONDS:
             self._hooks.wake_at(self._supervisor, due)
         elif self._may_be_parked():
@@ -86,14 +86,6 @@ class WaitingExecution(HostedExecution):
             and state.is_waiting
             and not self._hooks.is_wanted(self._supervisor)
         )
-
-    def _earliest_due(self) -> float | None:
-        """Return when something has to happen at the latest; None if never."""
-        state = self.state
-        dues: list[float | None] = [] if self._waits is None else [self._waits.next_due(state)]
-        dues.append(flow_end(self._plan, state))
-        dues += fork_ends(self._plan, state)
-        return min((due for due in dues if due is not None), default=None)
 
     def _parked(self, event: ExecutionParked) -> None:
         if self._mail is None:

@@ -6,6 +6,8 @@ import heapq
 from collections import deque
 
 from actors.events import AttemptFailed, WaitStarted
+from actors.forks import flow_end, fork_ends
+from actors.plan import Plan
 from actors.state import ExecutionState
 
 
@@ -59,6 +61,20 @@ class Waits:
             if isinstance(wait, WaitStarted) and wait.signal == signal:
                 return wait
         return None
+
+
+def earliest_due(plan: Plan, state: ExecutionState, waits: Waits | None = None) -> float | None:
+    """Return when something has to happen in an execution at the latest; None if never.
+
+    Args:
+        plan: what it runs.
+        state: how it stands.
+        waits: finds its waiting scopes; None if there are none.
+    """
+    dues: list[float | None] = [] if waits is None else [waits.next_due(state)]
+    dues.append(flow_end(plan, state))
+    dues += fork_ends(plan, state)
+    return min((due for due in dues if due is not None), default=None)
 
 
 def _is_waiting(state: ExecutionState, due: float, path: str) -> bool:

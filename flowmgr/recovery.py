@@ -15,11 +15,11 @@ from actors.actor import Reply
 from actors.events import TERMINAL, Event, ExecutionParked, ExecutionStarted
 from actors.evolving import fold
 from actors.execution import ExecutionSupervisor
-from actors.forks import flow_end
 from actors.messages import CancelExecution, NotAllowedError
 from actors.plan import Plan
 from actors.recovery import given_up
 from actors.state import ExecutionState
+from actors.waits import Waits, earliest_due
 from flowmgr.errors import (
     EngineClosedError,
     ExecutionNotFoundError,
@@ -73,7 +73,7 @@ class Recovery:
     def __init__(self, store: Store, flows: Flows, live: LiveExecutions, timers: Timers) -> None:
         self.progress: Final = RecoveryProgress()
         self.suspects: Final[dict[str, int]] = {}  # parked ones, and how often they were recovered
-        self.paused: Final[set[str]] = set()  # those whose timer is the end of their flow's time
+        self.paused: Final[set[str]] = set()  # those that are taken up when they are due
         self._timers = timers
         self._store = store
         self._flows = flows
@@ -171,7 +171,7 @@ class Recovery:
             await self._bring_back(found.together[first : first + CHUNK])
         for group in found.apart[MAX_APART_FIRST:]:
             await self._bring_back_apart(group)
-        await self._set_ends(found.paused)
+        await self._set_timers_of_paused(found.paused)
 
     async def _set_timers(self, parked: Sequence[Unfinished]) -> None:
         """Have parked executions taken up when they are due; nothing of them is read before."""
@@ -188,21 +188,24 @@ class Recovery:
                 self._asleep.add(execution_id)
         self.progress.recovered += len(parked)
 
-    async def _set_ends(self, paused: Sequence[str]) -> None:
-        """Have paused executions taken up when the time of their flow is over, and not before."""
+    async def _set_timers_of_paused(self, paused: Sequence[str]) -> None:
+        """Have paused executions taken up when they are due, and not before.
+
+        A pause stops neither the time of a flow nor what a task waits for.
+        """
         for first in range(0, len(paused), CHUNK):
             histories = await self._store.read_histories(paused[first : first + CHUNK])
             for execution_id, history in histories.items():
-                end = await self._flow_end(execution_id, history)
+                due = await self._due_of_paused(execution_id, history)
                 is_newer_known = self._timers.due(execution_id) is not None
-                if end is not None and not is_newer_known and not self.is_taken(execution_id):
+                if due is not None and not is_newer_known and not self.is_taken(execution_id):
                     self.paused.add(execution_id)
-                    self._timers.set(execution_id, end)
+                    self._timers.set(execution_id, due)
 
-    async def _flow_end(
+    async def _due_of_paused(
         self, execution_id: str, history: Sequence[Event] | Exception
     ) -> float | None:
-        """Return when the time of a paused execution is over; None for never, or if it is not."""
+        """Return when something happens in a paused execution; None for never, or if it is not."""
         if isinstance(history, Exception):
             return None
         try:
@@ -211,10 +214,12 @@ class Recovery:
             raise
         except Exception:  # noqa: BLE001 - whoever has it go on is told
             return None
-        return flow_end(plan, state) if state.status == "paused" else None
+        waits = Waits()
+        waits.add_all(state)
+        return earliest_due(plan, state, waits) if state.status == "paused" else None
 
-    async def end_paused(self, execution_ids: Sequence[str]) -> None:
-        """Take up paused executions: they are ended by that, as the time of their flow is over.
+    async def take_up_paused(self, execution_ids: Sequence[str]) -> None:
+        """Take up paused executions, which look then at what is due.
 
         Raises:
             EngineClosedError: the engine is stopping.

@@ -30,7 +30,7 @@ class Triage(msgspec.Struct):
 
     Attributes:
         waiting: how many stay as they are: they wait for somebody.
-        paused: of those, the ids of the paused ones, which the end of their flow's time still ends.
+        paused: of those, the ids of the paused ones, in which time passes all the same.
         parked: those that are kept in the journal alone until they are due.
         together: the ids of those that go on together.
         apart: the ids of those that may be what has ended the engine, in groups that go on one

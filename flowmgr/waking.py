@@ -63,7 +63,7 @@ class Waker:
             ordinary = [each for each in parked if each not in suspects]
             await recovery.take_up(ordinary, only_parked=True)
             self._tell(ordinary)
-        await recovery.end_paused(paused)
+        await recovery.take_up_paused(paused)
         await recovery.loaded(loading)
         self._tell(taken)
         if suspects:  # after the others: one that ends the engine has not kept them asleep

@@ -15,6 +15,7 @@ from actors.events import (
     TaskFinished,
     TaskSkipped,
     TaskStarted,
+    WaitStarted,
 )
 from flowmgr import Settings, activity, open_engine
 from flowmgr.errors import (
@@ -164,6 +165,39 @@ async def test_the_time_of_a_paused_execution_is_over_when_it_is(reopened, is_re
         found = await ended(engine, execution_id)
         assert (found.status, found.error.type) == ("failed", "TimedOut")
         await until(lambda: not engine.live_executions)
+
+
+WAITING = {
+    "a signal": ({"kind": "signal", "timeout": 0.3}, "failed"),
+    "a time": ({"kind": "wait", "seconds": 0.3}, "completed"),
+    "a branch": (
+        {
+            "kind": "parallel",
+            "timeout": 0.3,
+            "branches": {"b": {"tasks": [{"name": "s", "kind": "signal"}]}},
+        },
+        "failed",
+    ),
+}
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["live", "restarted"])
+@pytest.mark.parametrize("waits", WAITING)
+async def test_what_is_due_while_an_execution_is_paused_happens(reopened, waits, is_restarted):
+    fields, status = WAITING[waits]
+    flow = chain("w")
+    flow["tasks"][0] |= fields
+    async with contextlib.AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(reopened.open())
+        execution_id = (await engine.start(flow)).execution_id
+        with anyio.fail_after(PATIENCE):
+            while not isinstance((await recorded(engine, execution_id))[-1], WaitStarted):  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        await engine.pause(execution_id)
+        if is_restarted:
+            await stack.aclose()
+            engine = await stack.enter_async_context(reopened.open())
+        assert (await ended(engine, execution_id)).status == status
 
 
 @pytest.mark.parametrize("read", ["get_pinned_flow", "read_events"])
