@@ -22,7 +22,7 @@ from actors.events import (
     TaskStopped,
 )
 from actors.expressions import ExpressionError, Values
-from actors.forks import open_scope
+from actors.forks import open_scope, open_scopes
 from actors.outcome import NULL, ErrorInfo, Outcome, StopKind
 from actors.paths import COMPENSATION, FINALLY
 from actors.plan import Map, Parallel, Plan
@@ -117,8 +117,11 @@ def cut_off(plan: Plan, state: ExecutionState, error: ErrorInfo, at: float) -> E
     outcome = Outcome("failure", 0.0, error=error)
     closing, undoing = state.scopes.get(FINALLY), state.scopes.get(COMPENSATION)
     if closing is not None and closing.is_open and closing.wait is None:
+        inside = () if closing.fork is None else open_scopes(closing.fork)
+        # Or what waits there for its next attempt would begin it, beside what follows.
+        left = [ScopeStopped(at=at, scope=path) for path, _ in inside]
         failed = ScopeFinished(at=at, scope=FINALLY, outcome=outcome)
-        return (*stop_all(plan, state, "stopped", at), failed)
+        return (*stop_all(plan, state, "stopped", at), *left, failed)
     if undoing is None or undoing.wait is not None:
         return ()
     name = undoing.stopped_task if undoing.running is None else undoing.running.task

@@ -223,7 +223,7 @@ def _data_of(failed: list[tuple[str, ErrorInfo]]) -> bytes:
 def stop_open_scopes(fork: Fork, at: float) -> Events:
     """Return what is to be recorded when the scopes that are still open have been stopped."""
     events: list[Event] = []
-    for path, scope in _open_scopes(fork):
+    for path, scope in open_scopes(fork):
         started = scope.running
         if started is not None:
             events.append(
@@ -240,12 +240,12 @@ def stop_open_scopes(fork: Fork, at: float) -> Events:
     return tuple(events)
 
 
-def _open_scopes(fork: Fork) -> Iterator[tuple[str, ScopeState]]:
+def open_scopes(fork: Fork) -> Iterator[tuple[str, ScopeState]]:
     """Return the scopes of *fork* that are open, and those in them; inner ones come first."""
     for path, scope in fork.scopes.items():
         if scope.is_open:
             if scope.fork is not None:
-                yield from _open_scopes(scope.fork)
+                yield from open_scopes(scope.fork)
             yield path, scope
 
 

@@ -11,10 +11,11 @@ import anyio.lowlevel
 import pytest
 import trio
 
+from actors.events import ScopeStopped
 from actors.execution import ExecutionSupervisor
 from flowmgr import Settings, activity, hosts, open_engine
 from tests.conftest import BACKENDS
-from tests.support.flows import PATIENCE, chain, until
+from tests.support.flows import PATIENCE, chain, recorded, until
 
 
 @activity
@@ -232,6 +233,66 @@ def test_a_compensation_that_leaves_a_scope_open_keeps_no_other_from_running(
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # as above
     name, options = backend
     run = (run_with_disorderly_compensations, disorderly, how)
+    anyio.run(*run, backend=name, backend_options=options)
+
+
+AGAIN = {"maximum_attempts": 2, "initial_interval": 0.2}
+CUT_OFF = charged_then(
+    "hold_on",
+    closing={
+        "tasks": [
+            {
+                "name": "around",
+                "kind": "parallel",
+                "branches": {
+                    "a": {"tasks": [{"name": "disorderly"}]},
+                    "b": {"tasks": [{"name": "fail", "retry": AGAIN}]},
+                },
+            }
+        ]
+    },
+)
+
+
+async def run_with_a_wait_in_what_is_cut_off(disorderly):
+    asked, failures, is_undone = anyio.Event(), [], []
+
+    @activity("disorderly")
+    async def disorderly_then(context):
+        await asked.wait()
+        await disorderly.function(context)
+
+    @activity
+    async def fail(context):
+        failures.append(anyio.current_time())
+        raise ValueError
+
+    @activity
+    async def undo(context):
+        await anyio.sleep_until(failures[0] + 0.3)  # the wait is over meanwhile
+        is_undone.append(True)
+
+    async with open_engine(activities=[disorderly_then, fail, undo, hold_on]) as engine:
+        execution_id = (await engine.start(CUT_OFF)).execution_id
+        await until(lambda: failures)
+        await engine.cancel(execution_id)
+        asked.set()
+        ended = await engine.wait(execution_id, timeout=PATIENCE)
+        assert (ended.status, is_undone, len(failures)) == ("cancelled", [True], 1)
+        events = await recorded(engine, execution_id)
+        stopped = [each.scope for each in events if isinstance(each, ScopeStopped)]
+        assert "~finally/around/b" in stopped
+
+
+@pytest.mark.filterwarnings("ignore")  # trio warns of what the activity does
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("disorderly", DISORDERLY, ids=lambda declared: declared.name)
+def test_what_waits_in_a_finally_that_is_cut_off_never_begins_again(
+    disorderly, backend, monkeypatch
+):
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # as above
+    name, options = backend
+    run = (run_with_a_wait_in_what_is_cut_off, disorderly)
     anyio.run(*run, backend=name, backend_options=options)
 
 
