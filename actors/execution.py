@@ -287,6 +287,8 @@ class ExecutionSupervisor(ResumableExecution):
             logger.error("execution %s: a bug in flowmgr", self.execution_id, exc_info=error)
         if self.state.has_ended:
             return  # and its host may belong to another execution by now
+        if is_disorder and message.host not in {None, self._host_number}:
+            return  # of a host that was given up: another one has taken its place
         if is_disorder and not self.is_host_closed:
             self._disorder = info  # its end runs on another host
         self.stop()

@@ -44,7 +44,7 @@ class HostedExecution(ScopeHolder):
                 self.is_host_disturbed = True
         except Exception as error:  # noqa: BLE001 - a bug of ours ends this execution, no other
             self.is_host_disturbed = True
-            self.send(BugFound(error))
+            self.send(BugFound(error, number))
         finally:
             self.hosts -= 1
             if self.state.has_ended and not self._pending:

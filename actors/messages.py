@@ -317,9 +317,14 @@ class BugFound(Message, frozen=True):
     """To the supervisor, from itself: handling a message, or running the host, has raised.
 
     That is a bug of ours, unless an activity has left a cancel scope open.
+
+    Attributes:
+        error: what was raised.
+        host: the number of the host whose running has raised; None if it was something else.
     """
 
     error: Exception
+    host: int | None = None
 
 
 class HostClosed(Message, frozen=True):

@@ -296,6 +296,44 @@ def test_what_waits_in_a_finally_that_is_cut_off_never_begins_again(
     anyio.run(*run, backend=name, backend_options=options)
 
 
+async def run_with_a_finally_beside_a_late_host(disorderly):
+    begun, is_tidied = anyio.Event(), []
+
+    @activity("disorderly")
+    async def disorderly_at_last(context):
+        with anyio.CancelScope(shield=True):
+            await begun.wait()
+        await disorderly.function(context)
+
+    @activity
+    async def tidy(context):
+        begun.set()
+        await anyio.sleep(0.1)  # the other host ends meanwhile
+        is_tidied.append(True)
+
+    document = chain("disorderly", timeout=100) | {"finally": TIDYING}
+    settings = Settings(grace=0.5)
+    async with open_engine(settings, activities=[disorderly_at_last, tidy]) as engine:
+        execution_id = (await engine.start(document)).execution_id
+        await anyio.wait_all_tasks_blocked()
+        cancelled = await engine.cancel(execution_id, wait=PATIENCE)
+        assert (cancelled.status, is_tidied) == ("cancelled", [True])
+        assert "abandoned" in [task.how for task in cancelled.cancellation.tasks]
+        await until(lambda: engine.live_executions == 0)
+
+
+@pytest.mark.filterwarnings("ignore")  # trio warns of what the activity does
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("disorderly", DISORDERLY, ids=lambda declared: declared.name)
+def test_a_scope_left_open_on_a_host_that_was_given_up_does_not_stop_the_finally(
+    disorderly, backend, monkeypatch
+):
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)  # as above
+    name, options = backend
+    run = (run_with_a_finally_beside_a_late_host, disorderly)
+    anyio.run(*run, backend=name, backend_options=options)
+
+
 @pytest.mark.anyio
 async def test_hosts_are_used_again():
     @activity
