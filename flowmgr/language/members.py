@@ -1,7 +1,8 @@
-"""Fields that a name of expressions does not have: what speaks of one is refused.
+"""What is refused of expressions, although they can be compiled: what would not mean what it says.
 
-That is so when a flow is registered. One that has been registered goes on being compiled, whatever
-fields this knows of by then.
+That is fields that a name does not have, and patterns that mean something else than in CEL. It is
+refused when a flow is registered. One that has been registered goes on being compiled, whatever
+this knows of by then.
 """
 
 from __future__ import annotations
@@ -11,26 +12,28 @@ from typing import Any, Final
 
 from actors.expressions import FIELDS
 from flowmgr.language.cel.errors import MAX_SHOWN, ExpressionSyntaxError
-from flowmgr.language.cel.nodes import Has, Literal, Name, Node, Path
+from flowmgr.language.cel.matching import misunderstood
+from flowmgr.language.cel.nodes import Call, Has, Literal, Name, Node, Path
 from flowmgr.language.cel.parser import parse
 from flowmgr.language.findings import Names, shorten
 from flowmgr.language.templates import TemplateError, sources_in_template
 
-_OWNERS: Final = frozenset(owner.partition(".")[0] for owner in FIELDS)
+_SPEAKING: Final = frozenset(owner.partition(".")[0] for owner in FIELDS) | {"matches"}
 
 
 def check_members(source: str) -> None:
     """Return if the names in an expression, which can be compiled, have the fields it speaks of.
 
     Raises:
-        ExpressionSyntaxError: one has not.
+        ExpressionSyntaxError: one has not, or a pattern means something else than in CEL.
     """
-    if not any(name in source for name in _OWNERS):
+    if not any(name in source for name in _SPEAKING):
         return
     pending = [parse(source)]
     while pending:
         node = pending.pop()
         _check(node)
+        _check_pattern(node)
         pending.extend(node.children())
 
 
@@ -61,6 +64,14 @@ def _check(node: Node) -> None:
             message = f"'{owner}' has no '{shorten(key, MAX_SHOWN)}'. {hint}"
             raise ExpressionSyntaxError(message, start)
         owner = f"{owner}.{key}" if owner else key
+
+
+def _check_pattern(node: Node) -> None:
+    if isinstance(node, Call) and node.name == "matches":
+        pattern = node.arguments[-1]
+        wrong = misunderstood(str(pattern.value)) if isinstance(pattern, Literal) else None
+        if wrong is not None:
+            raise ExpressionSyntaxError(wrong, pattern.start)
 
 
 def _way(node: Node) -> Iterator[tuple[str, int]]:

@@ -201,9 +201,13 @@ def test_an_expression_that_cannot_be_used_is_refused_with_the_way_out(source, s
             "error != null && error.code == 7",
             "'error' has no 'code'. There are type, message, data",
         ),
+        ("'x'.matches('[[:alpha:]]')", "Patterns have no class [:alpha:]"),
+        ("context.a.matches('^[^[:^digit:]_]$')", "Patterns have no class [:^digit:]"),
+        ("'x'.matches('(?s)a.b')", "Patterns have no flag s"),
+        ("'x'.matches('a(?is-m:.b)')", "Patterns have no flag s"),
     ],
 )
-def test_a_field_that_a_name_never_has_is_refused_when_it_is_written(source, sentence):
+def test_what_would_not_mean_what_it_says_is_refused_when_it_is_written(source, sentence):
     compile_expression(source)  # as one does that has been written before
     with pytest.raises(ExpressionSyntaxError) as caught:
         check_members(source)
@@ -219,9 +223,11 @@ def test_a_field_that_a_name_never_has_is_refused_when_it_is_written(source, sen
         "context.error.code + context.task.number + result.execution.statuss",
         "context.map(x, x.error.code)",
         "'error.code'",
+        "'x'.matches('(?i)[a-z:]+(?i-s:.b)')",
+        r"'x'.matches(r'\(?s\)?[:a]')",
     ],
 )
-def test_fields_that_there_are_or_may_be_are_not(source):
+def test_what_means_what_it_says_is_not(source):
     compile_expression(source)
     check_members(source)
 

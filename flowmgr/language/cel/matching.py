@@ -6,6 +6,7 @@ compiles a pattern once, and within a bound of memory.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import jsonschema_rs
@@ -22,6 +23,10 @@ PATTERN_BYTES: Final = 65_536
 _MATCH_STEPS: Final = 4
 _CHARACTER_STEPS: Final = 4
 
+# Both mean something else to that package, which reads patterns as JSON Schema has them.
+_NAMED_CLASS = re.compile(r"\[:\^?[a-z]+:\]")
+_DOT_FLAG = re.compile(r"(?<!\\)(?:\\\\)*\(\?[a-zA-Z]*s[a-zA-Z]*[-:)]")
+
 _OPTIONS: Final = jsonschema_rs.RegexOptions(size_limit=PATTERN_BYTES, dfa_size_limit=1_048_576)
 
 
@@ -36,6 +41,16 @@ def check_pattern(pattern: str) -> str | None:
             "The pattern is no regular expression, or one that takes too much memory; "
             "patterns have no look-around and no back references, and repeat little"
         )
+    return None
+
+
+def misunderstood(pattern: str) -> str | None:
+    """Return what in *pattern*, which can be compiled, means something else than in CEL, if any."""
+    named = _NAMED_CLASS.search(pattern)
+    if named is not None:
+        return f"Patterns have no class {named.group()}; write \\d, \\s, [A-Za-z] or \\p{{L}}"
+    if _DOT_FLAG.search(pattern):
+        return "Patterns have no flag s; write [\\s\\S] for any character, also for a line break"
     return None
 
 
