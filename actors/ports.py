@@ -46,7 +46,7 @@ class StartKey(msgspec.Struct, frozen=True):
     """What makes one of several equal requests to start an execution the only one that does.
 
     Attributes:
-        scope: what the key belongs to: the flow's id.
+        scope: what the key belongs to: the flow, or the execution that is repeated, or around it.
         key: the key, as the client has chosen it.
         fingerprint: what is asked for; other requests must not use the key.
         expires_at: when the key may be used again: seconds since 1970-01-01 UTC.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -47,7 +48,14 @@ from flowmgr.recovery import Recovery, RecoveryProgress
 from flowmgr.repeating import Repetition, repeated
 from flowmgr.retention import delete_outdated
 from flowmgr.settings import Settings
-from flowmgr.starts import StartRequest, check_asker, check_input, check_key
+from flowmgr.starts import (
+    KeyedRequest,
+    RerunRequest,
+    StartRequest,
+    check_asker,
+    check_input,
+    check_key,
+)
 from flowmgr.subflows import KEY_SECONDS, Child
 from flowmgr.timers import Timers
 from flowmgr.waking import Waker
@@ -56,6 +64,9 @@ logger = logging.getLogger(__name__)
 
 FORGIVING_SECONDS = 0.2
 """What closing may take longer, so that executions are not blamed for it."""
+
+_Begin = Callable[[StartKey | None], Awaitable[ExecutionSupervisor]]
+"""Starts an execution, with what makes it the only one of several equal requests that does."""
 
 
 class Engine(Operations):
@@ -180,10 +191,8 @@ class Engine(Operations):
             EngineBusyError: as many executions are live as may be.
             JournalUnavailableError: it could not be recorded.
         """
-        started = await self._start(StartRequest(flow, context, version, metadata, key))
-        if isinstance(started, ExecutionSupervisor):
-            return view(started.execution_id, started.state)
-        return replace(await self.get(started), is_replay=True)
+        request = StartRequest(flow, context, version, metadata, key=key)
+        return await self._shown(await self._start(request))
 
     async def run(
         self,
@@ -199,7 +208,7 @@ class Engine(Operations):
 
         Cancelling it, or the timeout, leaves the execution running. Raises as `start` and `wait`.
         """
-        started = await self._start(StartRequest(flow, context, version, metadata, key))
+        started = await self._start(StartRequest(flow, context, version, metadata, key=key))
         if isinstance(started, ExecutionSupervisor):
             return await self._over(started, timeout)
         return replace(await self.wait(started, timeout), is_replay=True)
@@ -211,6 +220,7 @@ class Engine(Operations):
         task: str | None = None,
         context: Any = None,
         version: int | None = None,
+        key: str | None = None,
         by: str | None = None,
         reason: str | None = None,
     ) -> Execution:
@@ -226,6 +236,8 @@ class Engine(Operations):
                 the flow's first one if None.
             context: values that replace those of the other execution.
             version: the version of the flow to run; the one that the other execution ran if None.
+            key: an idempotency key, as that of `start`: it belongs to the execution to repeat. Who
+                asks, and why, may differ in equal requests.
             by: who asks.
             reason: why.
 
@@ -237,25 +249,43 @@ class Engine(Operations):
         """
         check_asker(by, reason)
         encoded = check_context(context, max_bytes=self.settings.max_context_bytes)
-        events = await self._history(execution_id)
-        plan = await self._plan_for(events, version)
+        request = RerunRequest(execution_id, task, context, version, key=key)
         rerun = Repetition(task, encoded, by, reason)
-        begun = repeated(execution_id, events, plan, rerun, self._clock.now())
+        return await self._shown(await self._once(request, partial(self._repeat, request, rerun)))
+
+    async def _repeat(
+        self, request: RerunRequest, rerun: Repetition, key: StartKey | None
+    ) -> ExecutionSupervisor:
+        events = await self._history(request.execution_id)
+        plan = await self._plan_for(events, request.version)
+        begun = repeated(request.execution_id, events, plan, rerun, self._clock.now())
         started = begun.started
         # Further on there are results in the context, of which the schema says nothing.
         if plan.input is not None and started.start_task == plan.start_task:
             check_input(plan.flow_id, plan.input, bytes(started.context))
-        supervisor, reply = self._live.start(_new_id(), plan, started, further=begun.further)
+        supervisor, reply = self._live.start(_new_id(), plan, started, key, begun.further)
         await recorded(reply)
-        return view(supervisor.execution_id, supervisor.state)
+        return supervisor
+
+    async def _shown(self, started: ExecutionSupervisor | str) -> Execution:
+        """Return an execution that was started now, or by an earlier request with the same key."""
+        if isinstance(started, ExecutionSupervisor):
+            return view(started.execution_id, started.state)
+        return replace(await self.get(started), is_replay=True)
 
     def _start(self, request: StartRequest) -> Awaitable[ExecutionSupervisor | str]:
         """Start an execution; return the id of the one that the request's key has started."""
-        if request.key is None:
-            return self._begin(request, None)
-        return self._begin_once(request, request.key)
+        return self._once(request, partial(self._begin, request))
 
-    async def _begin_once(self, request: StartRequest, name: str) -> ExecutionSupervisor | str:
+    def _once(self, request: KeyedRequest, begin: _Begin) -> Awaitable[ExecutionSupervisor | str]:
+        """Have *begin* start an execution; return the id of the one that the key has started."""
+        if request.key is None:
+            return begin(None)
+        return self._begin_once(request, request.key, begin)
+
+    async def _begin_once(
+        self, request: KeyedRequest, name: str, begin: _Begin
+    ) -> ExecutionSupervisor | str:
         check_key(name)
         now = self._clock.now()
         found = await self._store.find_start(request.scope(), name, now)
@@ -264,7 +294,7 @@ class Engine(Operations):
         expires_at = now + self.settings.key_seconds
         key = StartKey(request.scope(), name, request.fingerprint(), expires_at)
         try:
-            return await self._begin(request, key)
+            return await begin(key)
         except KeyTakenError as error:
             return self._replayed(request, error.execution_id, error.fingerprint)
 
@@ -285,7 +315,7 @@ class Engine(Operations):
         if is_stopping:
             return None
         key = StartKey(child.parent, name, child.flow_id, now + KEY_SECONDS)
-        request = StartRequest(child.flow_id, child.context, child.version, None, None)
+        request = StartRequest(child.flow_id, child.context, child.version)
         try:
             return (await self._begin(request, key, child)).execution_id
         except KeyTakenError as error:
@@ -346,7 +376,7 @@ class Engine(Operations):
         return self.flows.compile(inline, version=0), msgspec.Raw(msgspec.json.encode(inline))
 
     @staticmethod
-    def _replayed(request: StartRequest, execution_id: str, fingerprint: str) -> str:
+    def _replayed(request: KeyedRequest, execution_id: str, fingerprint: str) -> str:
         request.check_same(fingerprint)
         return execution_id
 

@@ -15,35 +15,33 @@ from flowmgr.errors import MAX_SHOWN, ContextError, InputError, KeyReusedError, 
 MAX_KEY_LENGTH: Final = 255
 
 
-class StartRequest(msgspec.Struct, frozen=True):
-    """A request to start an execution.
+class KeyedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that starts an execution; of several equal ones with a key, one does.
 
     Attributes:
-        flow: the id of a registered flow, or the document of a flow that is only run.
-        context: the values to begin with.
-        version: the flow's version; the latest if None.
-        metadata: what the execution can be looked up by, beside its flow's own metadata.
-        key: the idempotency key: of several equal requests with it, one starts an execution.
+        key: the idempotency key.
     """
 
-    flow: str | Mapping[str, Any]
-    context: Any = None
-    version: int | None = None
-    metadata: Any = None
     key: str | None = None
 
     def scope(self) -> str:
-        """Return what the key belongs to: the flow; all flows that are only run have one scope."""
-        return self.flow if isinstance(self.flow, str) else ""
+        """Return what the key belongs to."""
+        raise NotImplementedError
+
+    def asked(self) -> list[Any]:
+        """Return what makes requests with one key equal."""
+        raise NotImplementedError
+
+    def told(self) -> str:
+        """Return what is asked for, as an error says it."""
+        raise NotImplementedError
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of what is asked for, in hexadecimal: equal requests, equal text.
 
-        The order of keys in objects does not count; an empty context, or empty metadata, counts as
-        none.
+        The order of keys in objects does not count; an empty object counts as none.
         """
-        context, metadata = (None if each == {} else each for each in (self.context, self.metadata))
-        asked = [self.flow, context, self.version, metadata]
+        asked = [None if each == {} else each for each in self.asked()]
         return hashlib.sha256(_canonical.encode(asked)).hexdigest()
 
     def check_same(self, fingerprint: str) -> None:
@@ -56,12 +54,71 @@ class StartRequest(msgspec.Struct, frozen=True):
             KeyReusedError: it is another one.
         """
         if fingerprint != self.fingerprint():
-            of_flow = f" of flow '{self.flow}'" if isinstance(self.flow, str) else ""
             msg = (
-                f"Idempotency key '{self.key}' has been used for another request to start an "
-                f"execution{of_flow}; use a new key for a new request"
+                f"Idempotency key '{self.key}' has been used for another request to {self.told()}; "
+                "use a new key for a new request"
             )
             raise KeyReusedError(msg)
+
+
+class StartRequest(KeyedRequest, frozen=True):
+    """A request to start an execution.
+
+    Attributes:
+        flow: the id of a registered flow, or the document of a flow that is only run.
+        context: the values to begin with.
+        version: the flow's version; the latest if None.
+        metadata: what the execution can be looked up by, beside its flow's own metadata.
+    """
+
+    flow: str | Mapping[str, Any]
+    context: Any = None
+    version: int | None = None
+    metadata: Any = None
+
+    def scope(self) -> str:
+        """Return what the key belongs to: the flow; all flows that are only run have one scope."""
+        return self.flow if isinstance(self.flow, str) else ""
+
+    def asked(self) -> list[Any]:
+        """Return what makes requests with one key equal."""
+        return [self.flow, self.context, self.version, self.metadata]
+
+    def told(self) -> str:
+        """Return what is asked for, as an error says it."""
+        of_flow = f" of flow '{self.flow}'" if isinstance(self.flow, str) else ""
+        return f"start an execution{of_flow}"
+
+
+class RerunRequest(KeyedRequest, frozen=True):
+    """A request to start an execution that repeats another one.
+
+    Attributes:
+        execution_id: the execution to repeat.
+        task: the task to begin with; the flow's first one if None.
+        context: values that replace those of the other execution.
+        version: the flow's version; the one that the other execution ran if None.
+    """
+
+    execution_id: str
+    task: str | None = None
+    context: Any = None
+    version: int | None = None
+
+    def scope(self) -> str:
+        """Return what the key belongs to: the reruns of the execution.
+
+        It is no flow's id, which has no slash; and the execution's own is that of its sub-flows.
+        """
+        return f"{self.execution_id}/rerun"
+
+    def asked(self) -> list[Any]:
+        """Return what makes requests with one key equal."""
+        return [self.execution_id, self.task, self.context, self.version]
+
+    def told(self) -> str:
+        """Return what is asked for, as an error says it."""
+        return f"rerun execution '{self.execution_id}'"
 
 
 def check_key(key: str | None) -> None:

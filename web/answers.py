@@ -65,17 +65,18 @@ async def waited_answer(
     preferred: Preference,
     *,
     is_end_asked: bool = False,
-    headers: dict[str, str] | None = None,
 ) -> Response[Any]:
     """Return an execution of which something was asked, after the wait that is preferred.
+
+    If an earlier request with the same key has been followed, `Idempotency-Replayed` says so.
 
     Args:
         request: the request.
         execution: the execution, as it stands now.
         preferred: what the client prefers; if it would wait, then for the end.
         is_end_asked: whether what was asked for is done only when the execution has ended.
-        headers: further headers of the answer.
     """
+    headers = {"Idempotency-Replayed": "true"} if execution.is_replay else None
     wait = preferred.seconds(0.0, settings_of(request).wait_limit)
     if wait > 0 and not execution.has_ended:
         execution = await waited_for(request, execution.execution_id, wait)

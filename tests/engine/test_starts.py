@@ -135,6 +135,133 @@ async def test_a_key_expires():
     assert again.execution_id != ended.execution_id
 
 
+# --- idempotency of reruns
+
+
+async def test_equal_reruns_with_one_key_start_one_execution(reopened):
+    work = Counted()
+    async with reopened.open(work.activity) as engine:
+        first = await engine.run(chain("work"), {"a": 1})
+        again = await engine.rerun(first.execution_id, key="k", by="ada")
+        await engine.wait(again.execution_id, timeout=PATIENCE)
+        same = await engine.rerun(first.execution_id, context={}, key="k", by="bob")
+        assert [each.is_replay for each in [again, same]] == [False, True]
+        assert (same.execution_id, same.status) == (again.execution_id, "completed")
+    async with reopened.open(work.activity) as engine:
+        same = await engine.rerun(first.execution_id, key="k")
+        assert (same.execution_id, same.is_replay) == (again.execution_id, True)
+        assert same.rerun_of == first.execution_id
+    assert work.runs == 2
+
+
+async def test_a_hundred_equal_reruns_at_once_start_one_execution(reopened):
+    work, found = Counted(), []
+
+    async def rerun(engine, execution_id):
+        found.append(await engine.rerun(execution_id, context={"b": 1}, key="k"))
+
+    async with reopened.open(work.activity) as engine:
+        first = await engine.run(chain("work"))
+        async with anyio.create_task_group() as group:
+            for _ in range(100):
+                group.start_soon(rerun, engine, first.execution_id)
+        listed = await engine.list(ExecutionQuery(), None, 200)
+        await until(lambda: engine.live_executions == 0)
+    assert len({each.execution_id for each in found}) == 1
+    assert [each.is_replay for each in found].count(False) == 1
+    assert (len(listed), work.runs) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "other", [{}, {"context": {"a": 2}}, {"task": "work"}, {"context": {"a": 1}, "version": 1}]
+)
+async def test_another_rerun_with_the_same_key_is_refused(reopened, other):
+    work = Counted()
+    async with reopened.open(work.activity) as engine:
+        await engine.register(chain("work"))
+        first = (await engine.run("chain")).execution_id
+        again = await engine.rerun(first, context={"a": 1}, key="k")
+        await engine.wait(again.execution_id, timeout=PATIENCE)
+        says = f"'k' has been used for another request to rerun execution '{first}'; use a new"
+        with pytest.raises(KeyReusedError, match=says):
+            await engine.rerun(first, key="k", **other)
+    assert work.runs == 2
+
+
+async def test_a_key_of_a_rerun_belongs_to_what_is_run_again_and_to_no_flow(reopened):
+    work = Counted()
+    async with reopened.open(work.activity) as engine:
+        await engine.register(chain("work"))
+        first = await engine.run("chain", key="k")
+        second = await engine.rerun(first.execution_id, key="k")
+        third = await engine.rerun(second.execution_id, key="k")
+        await engine.register(chain("work", flow_id=first.execution_id))
+        fourth = await engine.run(first.execution_id, key="k")
+        assert not any(each.is_replay for each in [second, third, fourth])
+        assert len({each.execution_id for each in [first, second, third, fourth]}) == 4
+        await until(lambda: engine.live_executions == 0)
+
+
+async def test_a_key_of_a_rerun_is_none_of_a_sub_flow(reopened):
+    gate = Gate()
+    around = chain("gate", flow_id="around")
+    around["tasks"] = [{"name": "gate", "kind": "flow", "flow": "chain"}]
+    async with reopened.open(gate.activity) as engine:
+        await engine.register(chain("gate"))
+        await engine.register(around)
+        first = await engine.start("around")
+        await until(lambda: gate.came == 1)
+        [child] = (await engine.tree(first.execution_id)).sub_flows.items()
+        again = await engine.rerun(first.execution_id, key=child[0])
+        assert (again.is_replay, again.execution_id == child[1]) == (False, False)
+        assert (await engine.tree(first.execution_id)).sub_flows == dict([child])
+        await engine.cancel(again.execution_id, wait=PATIENCE)
+        await engine.delete(again.execution_id)  # though what it repeats has not ended
+        gate.opened.set()
+        await engine.wait(first.execution_id, timeout=PATIENCE)
+
+
+async def test_a_key_of_a_rerun_is_free_when_that_is_deleted_and_not_when_the_other_one_is(
+    reopened,
+):
+    async with reopened.open(Counted().activity) as engine:
+        first = (await engine.run(chain("work"))).execution_id
+        again = await engine.rerun(first, key="k")
+        await engine.wait(again.execution_id, timeout=PATIENCE)
+        await engine.delete(again.execution_id)
+        other = await engine.rerun(first, context={"a": 2}, key="k")
+        assert not other.is_replay
+        await engine.wait(other.execution_id, timeout=PATIENCE)
+        await engine.delete(first)
+        assert (await engine.rerun(first, context={"a": 2}, key="k")).is_replay
+        with pytest.raises(ExecutionNotFoundError):
+            await engine.rerun(first, key="another")
+
+
+async def test_a_rerun_that_is_refused_has_not_used_its_key(reopened):
+    async with reopened.open(Counted().activity) as engine:
+        first = (await engine.run(chain("work"))).execution_id
+        for wrong in [{"task": "nowhere", "key": "k"}, {"key": ""}]:
+            with pytest.raises(InputError):
+                await engine.rerun(first, **wrong)
+        assert not (await engine.rerun(first, key="k")).is_replay
+        await until(lambda: engine.live_executions == 0)
+
+
+@in_virtual_time
+async def test_a_key_of_a_rerun_expires():
+    async with open_engine(
+        Settings(key_seconds=60), activities=[Counted().activity], clock=LoopClock()
+    ) as engine:
+        first = (await engine.run(chain("work"))).execution_id
+        again = await engine.rerun(first, key="k")
+        await anyio.sleep(59)
+        assert (await engine.rerun(first, key="k")).is_replay
+        await anyio.sleep(2)
+        other = await engine.rerun(first, context={"a": 2}, key="k")
+    assert other.execution_id != again.execution_id
+
+
 # --- metadata
 
 

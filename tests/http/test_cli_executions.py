@@ -279,6 +279,16 @@ def test_a_failed_execution_is_retried_skipped_and_run_again(served, executions,
     assert f" repeats {execution_id} and is completed" in told
 
 
+def test_an_execution_is_run_again_once_with_one_key(served, executions):
+    execution_id = served.run(chain("succeed"))["execution_id"]
+    keys = ("one", "one", "two")
+    ran = [executions("rerun", execution_id, "--key", key, "--json").json for key in keys]
+    first, same, other = (each["execution_id"] for each in ran)
+    assert first == same != other
+    another = executions("rerun", execution_id, "--key", "one", "--context", '{"b": 1}')
+    assert "'one' has been used for another request" in refused(another, 1)
+
+
 @pytest.mark.parametrize(
     ("waits", "words"),
     [

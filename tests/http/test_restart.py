@@ -16,7 +16,7 @@ from tests.support.flowmgr_server import (
     serving,
     task,
 )
-from tests.support.rest import execute_once, executions_of, is_replay, problem
+from tests.support.rest import execute_once, executions_of, is_replay, problem, rerun_once
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -36,6 +36,25 @@ def test_after_a_restart_the_key_still_leads_to_its_execution(backend, is_killed
         assert again.json()["status"] == "completed"
         assert len(executions_of(served, body["flow_id"])) == 1
         problem(execute_once(served, key, body | {"context": {}}), 422)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_after_a_restart_the_key_of_a_rerun_is_known(backend, is_killed, tmp_path):
+    journal = ("--journal", f"sqlite:{tmp_path}/flowmgr.db", "--grace", "0.2")
+    key = new_id("key")
+    with serving(backend, *journal, is_killed=is_killed) as served:
+        first = served.run(chain("succeed"))
+        again = rerun_once(served, first["execution_id"], key, {"context": {"a": 1}})
+        assert not is_replay(again)
+    with serving(backend, *journal) as served:
+        body = {"context": {"a": 1}}
+        same = rerun_once(served, first["execution_id"], key, body, Prefer="wait=10")
+        assert (same.status_code, is_replay(same)) == (200, True)
+        assert same.json()["execution_id"] == again.json()["execution_id"]
+        assert same.json()["status"] == "completed"
+        problem(rerun_once(served, first["execution_id"], key, None), 422)
+        assert len(executions_of(served, first["flow_id"])) == 2
 
 
 def test_a_key_ends_with_its_time():

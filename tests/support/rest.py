@@ -65,6 +65,14 @@ def execute_once(served: Served, key: str, body: dict[str, Any], **headers: str)
     return served.post("/flows/execute", body, {"Idempotency-Key": key} | headers)
 
 
+def rerun_once(
+    served: Served, execution_id: str, key: str, body: dict[str, Any] | None, **headers: str
+) -> httpx.Response:
+    """Ask for an execution to be run again, with an idempotency key."""
+    path = f"/executions/{execution_id}/rerun"
+    return served.post(path, body, {"Idempotency-Key": key} | headers)
+
+
 def executions_of(served: Served, flow_id: str) -> list[dict[str, Any]]:
     return page_through(served, "/executions", flow_id=flow_id, limit=1000)
 

@@ -141,6 +141,7 @@ def skip(server: Server, execution_id: str, *, result: str | None, **options: An
 @click.option("--task", help="The task's name, or its path such as /each/17/send.")
 @click.option("--context", metavar="JSON|@FILE", help="Values instead of those it had.")
 @version_option
+@click.option("--key", help="Makes it unique: the same again with this key starts nothing.")
 @wait_option
 @_changes_one
 def rerun(server: Server, execution_id: str, *, context: str | None, **options: Any) -> None:
@@ -191,11 +192,12 @@ def _change(
     verb: str,
     *,
     wait: float | None = None,
+    key: str | None = None,
     as_json: bool,
     **fields: Any,
 ) -> None:
     body = {name: value for name, value in fields.items() if value is not None}
-    ask = functools.partial(server.post, path_of(execution_id, verb), body)
+    ask = functools.partial(server.post, path_of(execution_id, verb), body, key=key)
     again = f" repeats {execution_id} and" if verb == "rerun" else ""
     _change_one(server, ask, wait, again, as_json=as_json)
 

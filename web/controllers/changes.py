@@ -9,19 +9,30 @@ execution has ended; the others when they are recorded, or, if the client would 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from litestar import Controller, Response, post
-from litestar.openapi.spec import Operation, Schema
+from litestar.openapi.spec import Operation, Parameter, Schema
 from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.executions import Execution
+from flowmgr.starts import MAX_KEY_LENGTH
 from web.answers import answer, waited_answer
 from web.bodies import optional_fields, read_field, refuse_faulty
 from web.controllers.executions import ExecutionId
-from web.descriptions import PREFER, an_object, body, described, text, whole_number
+from web.descriptions import (
+    PREFER,
+    REPLAYED,
+    an_object,
+    body,
+    described,
+    header,
+    text,
+    whole_number,
+)
 from web.limits import MAX_BY, MAX_REASON
-from web.requests import AnyRequest, preference
+from web.requests import AnyRequest, preference, single_header
 from web.resources import ExecutionResource
 from web.surface import engine_of
 
@@ -29,17 +40,26 @@ BY: Final = text("Who asks; recorded.", max_length=MAX_BY)
 REASON: Final = text("Why; recorded.", max_length=MAX_REASON)
 
 _VERSION: Final = whole_number("The version of the flow; the one that it ran if not given.", 1)
+_RERUN_KEY: Final = header(
+    "Idempotency-Key",
+    text(
+        "Of several equal requests with one key, one starts an execution; the others are answered "
+        "with that execution. The key belongs to the execution that is run again.",
+        max_length=MAX_KEY_LENGTH,
+    ),
+)
 
 
-def _verb(later: str | None = None, **own: Schema) -> type[Operation]:
-    """Return what OpenAPI says of a verb: its *own* fields, and what 202 means."""
+def _verb(later: str | None = None, key: Parameter | None = None, **own: Schema) -> type[Operation]:
+    """Return what OpenAPI says of a verb: its *own* fields, its *key*, and what 202 means."""
     return described(
         request=body(
             an_object("All of it optional.", **own, by=BY, reason=REASON),
             {"by": "ada", "reason": "as agreed"},
             required=False,
         ),
-        parameters=[PREFER] if later else [],
+        parameters=[*([PREFER] if later else []), *([key] if key else [])],
+        answers={"Idempotency-Replayed": REPLAYED} if key else None,
         later=later,
     )
 
@@ -140,6 +160,7 @@ class ChangeController(Controller):
         status_code=HTTP_200_OK,
         operation_class=_verb(
             "A new execution has started, and is still running.",
+            _RERUN_KEY,
             task=text(
                 "The task's name, or its path such as `/fan/left/charge` if it is inside of "
                 "others; the first one if not given."
@@ -158,10 +179,11 @@ class ChangeController(Controller):
 
         It begins with the context that the task had in this one, and names it in `rerun_of`. If
         the task is inside of others, in a branch or for an item, the branches and items beside it
-        that had succeeded keep their results, and the others begin anew.
+        that had succeeded keep their results, and the others begin anew. A request that is
+        repeated with its `Idempotency-Key` finds the new execution again.
         """
         own = ("task", "context", "version")
-        rerun = engine_of(request).rerun
+        rerun = partial(engine_of(request).rerun, key=single_header(request, b"idempotency-key"))
         return await _change(request, rerun, execution_id, *own, is_end_asked=True)
 
 

@@ -72,5 +72,4 @@ class SignalController(Controller):
         execution = await engine_of(request).signal(
             execution_id, name, value, key=key, by=by, reason=reason
         )
-        headers = {"Idempotency-Replayed": "true"} if execution.is_replay else None
-        return await waited_answer(request, execution, preferred, headers=headers)
+        return await waited_answer(request, execution, preferred)

@@ -95,12 +95,15 @@ def wrong_metadata_and_keys() -> Iterator[Case]:
     for name, pointer in pointers.items():
         sent = body | {"metadata": {name: None}}
         yield post(f"metadata: {name}", target, sent, 400, name[:128], pointer=pointer)
-    for key in BAD_KEYS:
-        headers = {"Idempotency-Key": key}
-        says = "1 to 255 printable ASCII characters"
-        yield post(f"key {key[:20]!r} of {len(key)}", target, body, 400, says, headers=headers)
     twice = {"Idempotency-Key": b"a", "idempotency-key": b"b"}
-    yield post("two keys", target, body, 400, "more than once", headers=twice)
+    requests: dict[str, dict[str, Any]] = {target: body, "/executions/none/rerun": {}}
+    for asked, sent in requests.items():
+        for key in BAD_KEYS:
+            headers = {"Idempotency-Key": key}
+            says = "1 to 255 printable ASCII characters"
+            name = f"{asked}: key {key[:20]!r} of {len(key)}"
+            yield post(name, asked, sent, 400, says, headers=headers)
+        yield post(f"{asked}: two keys", asked, sent, 400, "more than once", headers=twice)
 
 
 FULL_WIDTH_ONE = "\uff11"
