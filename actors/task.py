@@ -118,7 +118,7 @@ async def _run_within(message: RunTask, attempt: Attempt, clock: Clock) -> bytes
     """
     assert message.task.runner is not None
     left = seconds_left(message, clock)
-    if left == 0:  # a pause, or the time without a server, has used it up
+    if left == 0 and not message.task.goes_on:  # a sub-flow that runs already has to be stopped
         raise _TimedOutError
     cancelled = anyio.get_cancelled_exc_class()
     data, clean_up_error = b"", None
