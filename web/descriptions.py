@@ -18,6 +18,8 @@ from litestar.openapi.spec import (
     Schema,
 )
 
+from flowmgr.starts import MAX_KEY_LENGTH
+
 JSON: Final = "application/json"
 
 
@@ -61,6 +63,11 @@ def body(
 def header(name: str, schema: Schema) -> Parameter:
     """Return the description of a request header."""
     return Parameter(name=name, param_in="header", schema=schema, description=schema.description)
+
+
+def idempotency_key(description: str) -> Parameter:
+    """Return the description of the header by which requests that are sent again are known."""
+    return header("Idempotency-Key", text(description, max_length=MAX_KEY_LENGTH))
 
 
 PREFER: Final = header(

@@ -17,7 +17,6 @@ from litestar.openapi.spec import Operation, Parameter, Schema
 from litestar.status_codes import HTTP_200_OK
 
 from flowmgr.executions import Execution
-from flowmgr.starts import MAX_KEY_LENGTH
 from web.answers import answer, waited_answer
 from web.bodies import optional_fields, read_field, refuse_faulty
 from web.controllers.executions import ExecutionId
@@ -27,7 +26,7 @@ from web.descriptions import (
     an_object,
     body,
     described,
-    header,
+    idempotency_key,
     text,
     whole_number,
 )
@@ -40,13 +39,9 @@ BY: Final = text("Who asks; recorded.", max_length=MAX_BY)
 REASON: Final = text("Why; recorded.", max_length=MAX_REASON)
 
 _VERSION: Final = whole_number("The version of the flow; the one that it ran if not given.", 1)
-_RERUN_KEY: Final = header(
-    "Idempotency-Key",
-    text(
-        "Of several equal requests with one key, one starts an execution; the others are answered "
-        "with that execution. The key belongs to the execution that is run again.",
-        max_length=MAX_KEY_LENGTH,
-    ),
+_RERUN_KEY: Final = idempotency_key(
+    "Of several equal requests with one key, one starts an execution; the others are answered "
+    "with that execution. The key belongs to the execution that is run again."
 )
 
 

@@ -9,23 +9,18 @@ from litestar.openapi.spec import Schema
 from litestar.params import Parameter
 from litestar.status_codes import HTTP_200_OK
 
-from flowmgr.starts import MAX_KEY_LENGTH
 from web.answers import waited_answer
 from web.bodies import json_body
 from web.controllers.executions import By, ExecutionId, Reason
-from web.descriptions import PREFER, REPLAYED, body, described, header, text
+from web.descriptions import PREFER, REPLAYED, body, described, idempotency_key
 from web.requests import AnyRequest, preference, single_header
 from web.resources import ExecutionResource
 from web.surface import engine_of
 
 SignalName = Annotated[str, Parameter(description="The signal's name.")]
 
-KEY: Final = header(
-    "Idempotency-Key",
-    text(
-        "Of several signals to an execution with one key, the first one is received.",
-        max_length=MAX_KEY_LENGTH,
-    ),
+_KEY: Final = idempotency_key(
+    "Of several signals to an execution with one key, the first one is received."
 )
 
 _SEND = described(
@@ -34,7 +29,7 @@ _SEND = described(
         {"approved": True},
         required=False,
     ),
-    parameters=[PREFER, KEY],
+    parameters=[PREFER, _KEY],
     answers={"Idempotency-Replayed": REPLAYED},
     later="The signal is received, and the execution has not ended within the wait.",
 )

@@ -11,7 +11,6 @@ from litestar.status_codes import HTTP_200_OK
 from flowmgr.errors import ExecutionStateError
 from flowmgr.executions import Execution
 from flowmgr.language.fields import Fields
-from flowmgr.starts import MAX_KEY_LENGTH
 from web.answers import answer
 from web.bodies import DOCUMENT_TYPES, document_fields, read_field, refuse_faulty
 from web.descriptions import (
@@ -20,7 +19,7 @@ from web.descriptions import (
     an_object,
     body,
     described,
-    header,
+    idempotency_key,
     text,
     whole_number,
 )
@@ -28,13 +27,9 @@ from web.requests import AnyRequest, preference, single_header
 from web.resources import ExecutionResource
 from web.surface import engine_of, settings_of
 
-IDEMPOTENCY_KEY: Final = header(
-    "Idempotency-Key",
-    text(
-        "Of several equal requests with one key, one starts an execution; the others are answered "
-        "with that execution. The key belongs to the flow.",
-        max_length=MAX_KEY_LENGTH,
-    ),
+_KEY: Final = idempotency_key(
+    "Of several equal requests with one key, one starts an execution; the others are answered "
+    "with that execution. The key belongs to the flow."
 )
 
 _EXECUTE = described(
@@ -50,7 +45,7 @@ _EXECUTE = described(
         {"flow_id": "flow123", "context": {"user_id": "tester"}, "metadata": {"order": 4711}},
         media_types=DOCUMENT_TYPES,
     ),
-    parameters=[PREFER, IDEMPOTENCY_KEY],
+    parameters=[PREFER, _KEY],
     answers={"Idempotency-Replayed": REPLAYED},
     later="The execution has started, and is still running.",
 )
